@@ -1,0 +1,26 @@
+// Rows of a table, stored or virtual.
+#ifndef INSULA_SQL_PLAN_LOGICAL_SCAN_H_
+#define INSULA_SQL_PLAN_LOGICAL_SCAN_H_
+
+#include <string>
+#include <vector>
+
+#include "sql/binder/catalog_view.h"
+#include "sql/plan/logical_node.h"
+#include "sql/plan/row_lock.h"
+
+namespace insula::sql {
+
+struct LogicalScan : LogicalOf<LogicalKind::kScan> {
+  TablePtr table;
+  std::string alias;
+  std::vector<int> ordinals;      // the table's columns that are read …
+  std::vector<ColumnId> columns;  // … and their ids, pairwise
+  RowLock lock;
+
+  std::vector<ColumnId> Output() const override { return columns; }
+};
+
+}  // namespace insula::sql
+
+#endif  // INSULA_SQL_PLAN_LOGICAL_SCAN_H_
