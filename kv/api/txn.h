@@ -126,6 +126,8 @@ class Txn {
 
   // Every statement and the commit check that `key` still holds `expected` (nullopt: is absent); the operation fails with
   // kFailedPrecondition (not a PgError) otherwise: the catalog changed, take it anew. Costs no round trip of its own.
+  // Compared with what is committed: the transaction's own write of `key` (buffered or flushed, after an exclusive read of it)
+  // does not break its fence. Setting it again for the same key replaces `expected`.
   virtual void SetFence(std::string key, std::optional<std::string> expected) = 0;
 
   virtual Savepoint CreateSavepoint() = 0;
