@@ -50,7 +50,7 @@ struct ScanSpec {
   bool reverse = false;
   uint64_t max_rows = 0;                // per page; 0: no limit
   uint64_t max_bytes = 1 << 20;         // per page, about
-  ReadOptions options;
+  ReadOptions options = {};
 };
 
 // Rows of one page, in one flat buffer.
