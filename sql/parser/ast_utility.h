@@ -65,8 +65,6 @@ struct PrepareStatement : StatementOf<StatementKind::kPrepare> {
   std::string name;
   std::vector<TypeName> types;
   StatementPtr query;
-  // The text of `query` within the statement's own: 0-based byte range [query_start, query_end).
-  size_t query_start = 0, query_end = 0;
 };
 struct ExecuteStatement : StatementOf<StatementKind::kExecute> {
   std::string name;
@@ -80,7 +78,6 @@ struct DeclareCursorStatement : StatementOf<StatementKind::kDeclareCursor> {
   std::string name;
   bool binary = false, scroll = false, no_scroll = false, insensitive = false, hold = false;
   StatementPtr query;
-  size_t query_start = 0, query_end = 0;  // as in PrepareStatement
 };
 enum class FetchDirection { kForward, kBackward, kAbsolute, kRelative };
 inline constexpr int64_t kFetchAll = INT64_MAX;

@@ -27,7 +27,7 @@ struct ParsedStatement {
 // Positions in the trees and errors count characters of the whole of `sql`.
 absl::StatusOr<std::vector<ParsedStatement>> ParseSql(std::string_view sql);
 
-// One expression, as a column default or check is stored. Positions are within `text`.
+// One expression, as a column default or check is stored. Positions in it mean nothing.
 absl::StatusOr<ast::ExprPtr> ParseExpression(std::string_view text);
 
 // One type name: "numeric(10,2)[]".
