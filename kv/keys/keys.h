@@ -1,0 +1,130 @@
+// Where everything lies: the key spaces of the whole cluster, and the rows of the `range` column family of one store.
+//
+//   replicated keys, by first byte          | holds
+//   ----------------------------------------+------------------------------------------------------------
+//   0x02 ‖ end key                          | meta1: which range holds this part of meta2
+//   0x03 ‖ end key                          | meta2: descriptor of the range that ends at `end key`
+//   0x04 ‖ table ‖ …                        | system: node addresses, registry, settings, counters
+//   0xFE ‖ ordered(keyspace id) ‖ …         | keyspaces (tenant/tenant.h)
+//
+//   rows of the `range` column family       | holds
+//   ----------------------------------------+------------------------------------------------------------
+//   'i' ‖ range id (8, big-endian) ‖ field  | what belongs to a range as a whole: applied state, descriptor, …
+//   'k' ‖ ordered(anchor key) ‖ field ‖ id  | what belongs to a key: transaction records, outcome keys. These follow their
+//                                           | key when a range splits, so a split moves nothing.
+//
+// A range is [start, end); an empty end is the end of all keys.
+#ifndef INSULA_KV_KEYS_KEYS_H_
+#define INSULA_KV_KEYS_KEYS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace insula::kv {
+
+using RangeId = uint64_t;
+using ReplicaId = uint64_t;
+using StoreId = uint64_t;
+
+namespace keys {
+
+inline constexpr char kMeta1Tag = '\x02';
+inline constexpr char kMeta2Tag = '\x03';
+inline constexpr char kSystemTag = '\x04';
+
+// -- Ranges that every cluster begins with --
+inline constexpr RangeId kMetaRange = 1;    // ["", 0x04): meta1 and meta2
+inline constexpr RangeId kSystemRange = 2;  // [0x04, first tenant keyspace)
+inline constexpr uint64_t kFirstKeyspace = 2;
+inline constexpr uint64_t kInitialKeyspaces = 64;
+std::string SystemStart();                          // 0x04: where the meta range ends
+inline std::string_view AllKeysEnd() { return ""; }
+
+// -- Addressing --
+// The meta2 key of the range that ends at `end_key` (empty: the end of all keys).
+std::string Meta2Key(std::string_view end_key);
+std::string Meta1Key(std::string_view end_key);
+// The descriptor of the range that holds `key` is the first value in [MetaLookupStart(key), MetaLookupEnd()).
+std::string MetaLookupStart(std::string_view key);
+std::string MetaLookupEnd();
+// The first key of the range that `key` is addressed by: for user and system keys its meta2 lookup key; meta keys are in
+// kMetaRange, whose descriptor is known without a lookup.
+inline bool IsMetaKey(std::string_view key) { return key.empty() || key[0] < kSystemTag; }
+
+// -- System tables --
+enum class SystemTable : char {
+  kNodeAddress = 'a',      // ‖ ordered(node id)
+  kCounter = 'c',          // ‖ name
+  kSetting = 'g',          // ‖ name
+  kKeyspace = 'k',         // ‖ ordered(keyspace id)
+  kStoreLiveness = 'l',    // ‖ ordered(store id)
+  kProtectedTimestamp = 'p',
+  kTenant = 't',           // ‖ ordered(tenant id)
+  kTenantName = 'n',       // ‖ name ‖ ordered(tenant id)
+  kUsage = 'u',
+  kClusterVersion = 'v',
+};
+std::string SystemKey(SystemTable table);
+std::string SystemKey(SystemTable table, std::string_view name);
+std::string SystemKey(SystemTable table, uint64_t id);
+// Counters, read and raised by Increment.
+std::string RangeIdCounter();     // last range id given out
+std::string KeyspaceCounter();    // last keyspace id given to a tenant
+std::string TenantCounter();      // last tenant id given out
+
+// -- Bounds --
+// Whether `key` lies in [start, end); an empty end is the end of all keys.
+inline bool InBounds(std::string_view start, std::string_view end, std::string_view key) {
+  return key >= start && (end.empty() || key < end);
+}
+// Whether the span [key, end_key) (empty end_key: the single key) lies within [start, end).
+bool SpanInBounds(std::string_view start, std::string_view end, std::string_view key, std::string_view end_key);
+// Whether [a_start, a_end) and [b_start, b_end) have a key in common (ranges; empty ends are the end of all keys).
+bool RangesOverlap(std::string_view a_start, std::string_view a_end, std::string_view b_start, std::string_view b_end);
+// The first key after `key`.
+std::string Next(std::string_view key);
+
+// -- The `range` column family --
+enum class RangeField : char {
+  kAppliedState = 'a',   // kv/multiraft/range_state.h
+  kDescriptor = 'd',     // RangeDescriptor
+  kGcThreshold = 'g',
+  kMetaPending = 'm',    // the meta keys of this range are not yet known to be up to date
+};
+std::string RangeIdKey(RangeId range, RangeField field);
+std::string RangeIdPrefix(RangeId range);
+// All 'i' rows: [RangeIdSpaceStart(), RangeIdSpaceEnd()).
+std::string RangeIdSpaceStart();
+std::string RangeIdSpaceEnd();
+struct RangeIdKeyParts {
+  RangeId range = 0;
+  RangeField field = RangeField::kAppliedState;
+};
+std::optional<RangeIdKeyParts> DecodeRangeIdKey(std::string_view row);
+
+enum class AnchorField : char {
+  kOutcome = 'o',      // what became of a transaction
+  kTransaction = 't',  // its record
+};
+std::string AnchorKey(std::string_view anchor, AnchorField field, std::string_view txn_id);
+struct AnchorKeyParts {
+  std::string anchor;
+  AnchorField field = AnchorField::kTransaction;
+  std::string txn_id;
+};
+std::optional<AnchorKeyParts> DecodeAnchorKey(std::string_view row);
+// Bounds of the rows whose anchor lies in [start, end) (empty end: the end of all keys).
+std::string AnchorSpanStart(std::string_view start);
+std::string AnchorSpanEnd(std::string_view end);
+
+// -- For people --
+// "/Meta2/…", "/System/c/range-id", "/Keyspace/7/…"; bytes that are not printable as \xNN.
+std::string Pretty(std::string_view key);
+std::string PrettyRange(std::string_view start, std::string_view end);
+
+}  // namespace keys
+}  // namespace insula::kv
+
+#endif  // INSULA_KV_KEYS_KEYS_H_

@@ -1,0 +1,49 @@
+// What one entry of a range's log asks every replica to do.
+//
+// An entry holds the evaluated write set, so that applying it is the same work with the same result everywhere, and what it was
+// evaluated under, so that it can be refused the same way everywhere:
+//   C1  lease_sequence must equal the term of the entry that carries it: it was evaluated by the leader that appended it.
+//   C2  max_lease_index must be above the highest one applied: a command that is in the log twice is applied once.
+// An entry that fails either is without effect on every replica.
+#ifndef INSULA_KV_MULTIRAFT_COMMAND_H_
+#define INSULA_KV_MULTIRAFT_COMMAND_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "base/hlc/hlc.h"
+#include "kv/mvcc/stats.h"
+#include "proto/kv/api.pb.h"
+
+namespace insula::kv {
+
+// The range becomes `left`, and `right` comes to be beside it. Whoever proposes this holds a latch on the whole range, for reads
+// too, until it is applied.
+struct SplitTrigger {
+  v1::RangeDescriptor left;
+  v1::RangeDescriptor right;
+  mvcc::Stats right_stats;  // left keeps the rest
+  Timestamp served;         // at or above every timestamp served on the right side: its first lease starts above it
+};
+
+struct Command {
+  std::string write_set;    // storage::WriteBatch bytes; empty: none
+  mvcc::Stats stats_delta;
+  std::string effects;      // kv/replica's: what else to do on each replica when this applies (in memory only)
+  std::optional<SplitTrigger> split;
+  uint64_t lease_sequence = 0;
+
+  // Filled in by Propose.
+  uint64_t proposal_id = 0;  // unique among the proposals of one leader's term
+  uint64_t max_lease_index = 0;
+};
+
+std::string EncodeCommand(const Command& command);
+absl::Status DecodeCommand(std::string_view bytes, Command* command);
+
+}  // namespace insula::kv
+
+#endif  // INSULA_KV_MULTIRAFT_COMMAND_H_

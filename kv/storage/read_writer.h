@@ -1,0 +1,55 @@
+// A batch under construction that reads see: the engine's state with the batch's own changes on top.
+//
+// What evaluation works on: requests of one batch see what earlier ones wrote; the changes become the entry's write set.
+// Thread safety: none. Its reader must stay usable (engine.h) until the last read.
+#ifndef INSULA_KV_STORAGE_READ_WRITER_H_
+#define INSULA_KV_STORAGE_READ_WRITER_H_
+
+#include <array>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "kv/storage/engine.h"
+
+namespace insula::kv::storage {
+
+class ReadWriter : public Reader {
+ public:
+  explicit ReadWriter(std::unique_ptr<Reader> base);
+  ~ReadWriter() override;
+
+  void Put(ColumnFamily cf, std::string_view key, std::string_view value);
+  void Delete(ColumnFamily cf, std::string_view key);
+
+  absl::StatusOr<bool> Get(ColumnFamily cf, std::string_view key, std::string* value) override;
+  // Sees the changes made before it was created only.
+  std::unique_ptr<Iterator> NewIterator(const IteratorOptions& options) override;
+  // Sees all changes made before its last Seek.
+  Iterator& point_iterator() override;
+
+  // The changes, in the order of column family and key: the net effect, each key once.
+  WriteBatch ToBatch() const;
+  bool empty() const;
+  // Forgets all changes.
+  void Clear();
+  Reader& base() { return *base_; }
+
+  struct Less {
+    using is_transparent = void;
+    ColumnFamily cf;
+    bool operator()(std::string_view a, std::string_view b) const;
+  };
+  using Changes = std::map<std::string, std::optional<std::string>, Less>;  // nullopt: deleted
+
+ private:
+  std::unique_ptr<Reader> base_;
+  std::array<Changes, kColumnFamilies> changes_;
+  std::unique_ptr<Iterator> point_;
+};
+
+}  // namespace insula::kv::storage
+
+#endif  // INSULA_KV_STORAGE_READ_WRITER_H_

@@ -1,0 +1,30 @@
+// RocksDB as the state engine: no log of its own, all column families flushed at one point (atomic flush).
+//
+// Background threads are RocksDB's own; a Flush leaves the loop and completes on it. Memory is bounded: one block cache and one
+// write buffer budget, shared by all engines that are given the same RocksShared.
+#ifndef INSULA_KV_STORAGE_ROCKS_ENGINE_H_
+#define INSULA_KV_STORAGE_ROCKS_ENGINE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "base/runtime/executor.h"
+#include "kv/storage/engine.h"
+
+namespace insula::kv::storage {
+
+struct RocksOptions {
+  uint64_t block_cache_bytes = 128 << 20;
+  uint64_t write_buffer_bytes = 64 << 20;  // all column families together
+  int background_jobs = 2;
+};
+
+// `executor` must outlive the engine.
+absl::StatusOr<std::unique_ptr<Engine>> OpenRocksEngine(Executor* executor, const std::string& path, const RocksOptions& options);
+EngineFactory RocksEngineFactory(Executor* executor, RocksOptions options = {});
+
+}  // namespace insula::kv::storage
+
+#endif  // INSULA_KV_STORAGE_ROCKS_ENGINE_H_
