@@ -95,7 +95,7 @@ TEST(ProcessManager, AdoptsByPidAndStartTimeOnly) {
 
 TEST(RunFile, RoundTripsAndKnowsWhoLives) {
   std::string folder = TempFolder();
-  RunFile file{.role = "kv", .id = "1", .tenant = 0, .generation = 0, .pid = getpid(), .start_time = ProcessStartTime(getpid()), .address = "127.0.0.1:1", .http = "127.0.0.1:2", .state = "ready"};
+  RunFile file{.role = "kv", .id = "1", .tenant = 0, .generation = 0, .pid = getpid(), .start_time = ProcessStartTime(getpid()), .address = "127.0.0.1:1", .http = "127.0.0.1:2", .control = "", .state = "ready"};
   ASSERT_TRUE(WriteRunFile(folder, file).ok());
   auto files = ReadRunFiles(folder);
   ASSERT_TRUE(files.ok());

@@ -35,6 +35,7 @@ absl::StatusOr<RunFile> Parse(const std::filesystem::path& path) {
   file.start_time = json.value("start_time", uint64_t{0});
   file.address = json.value("address", "");
   file.http = json.value("http", "");
+  file.control = json.value("control", "");
   file.state = json.value("state", "");
   return file;
 }
@@ -45,7 +46,7 @@ bool RunFile::Alive() const { return pid > 0 && start_time != 0 && ProcessStartT
 
 absl::Status WriteRunFile(const std::string& folder, const RunFile& file) {
   nlohmann::json json = {{"role", file.role},       {"id", file.id},           {"tenant", file.tenant}, {"generation", file.generation}, {"pid", file.pid},
-                         {"start_time", file.start_time}, {"address", file.address}, {"http", file.http},     {"state", file.state}};
+                         {"start_time", file.start_time}, {"address", file.address}, {"http", file.http},     {"control", file.control},  {"state", file.state}};
   std::string path = PathOf(folder, file.role, file.id), temporary = path + ".new";
   int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd < 0) return absl::UnavailableError(StrCat("cannot write ", temporary, ": ", std::strerror(errno)));

@@ -23,6 +23,7 @@ struct RunFile {
   uint64_t start_time = 0;  // ProcessStartTime(pid)
   std::string address;
   std::string http;
+  std::string control;  // gRPC endpoint of a SQL pod
   std::string state;  // starting, ready, prewarmed, draining, dead
 
   // True if that very process still runs.
