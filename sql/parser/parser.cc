@@ -7,6 +7,7 @@
 #include "base/strings.h"
 #include "pg_query.h"
 #include "sql/parser/convert.h"
+#include "sql/parser/depth.h"
 
 namespace insula::sql {
 namespace {
@@ -46,6 +47,7 @@ absl::StatusOr<std::vector<ParsedStatement>> ParseSql(std::string_view sql) {
   if (sql.find('\0') != std::string_view::npos) {
     return PgError("22021", "invalid byte sequence for encoding \"UTF8\": 0x00");
   }
+  if (EstimateTreeDepth(sql) > kMaxTreeDepth) return PgError("54001", "stack depth limit exceeded");
   RawParse raw{std::string(sql)};
   if (raw.result.error != nullptr) return Error(*raw.result.error);
   raw.tree = pg_query__parse_result__unpack(nullptr, raw.result.parse_tree.len,

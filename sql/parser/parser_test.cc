@@ -275,12 +275,24 @@ TEST(Parser, ExpressionsAndTypesAlone) {
 }
 
 TEST(Parser, DeepNestingIsAnErrorNotACrash) {
-  std::string sql = "select " + std::string(200000, '(') + "1" + std::string(200000, ')');
-  EXPECT_FALSE(ParseSql(sql).ok());
-  std::string flat = "select 1";
-  for (int i = 0; i < 20000; ++i) flat += "+1";
-  auto r = ParseSql(flat);
-  if (!r.ok()) EXPECT_EQ(ToPgError(r.status()).sqlstate, "54001");
+  auto repeat = [](std::string_view s, int n) {
+    std::string out;
+    for (int i = 0; i < n; ++i) out += s;
+    return out;
+  };
+  for (int n : {10000, 100000}) {
+    for (const std::string& sql : {"select " + repeat("(", n) + "1" + repeat(")", n), "select 1" + repeat("+1", n), "select " + repeat("not ", n) + "true",
+                                   repeat("select (", n) + "1" + repeat(")", n), "select 1" + repeat(" union select 1", n), "select a" + repeat("[1", n)}) {
+      auto r = ParseSql(sql);
+      ASSERT_FALSE(r.ok());
+      EXPECT_EQ(ToPgError(r.status()).sqlstate, "54001");
+    }
+  }
+  // Long is not deep.
+  EXPECT_TRUE(ParseSql("select * from t where " + repeat("a = 1 and ", 20000) + "true").ok());
+  EXPECT_TRUE(ParseSql("insert into t values (1, 'a')" + repeat(", (-1, '((((')", 20000)).ok());
+  EXPECT_TRUE(ParseSql("select 1" + repeat("+1", 1500)).ok());
+  EXPECT_TRUE(ParseSql("select 1" + repeat(" union select 1", 1500)).ok());
 }
 
 }  // namespace
