@@ -11,6 +11,7 @@
 #include <coroutine>
 #include <deque>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -156,6 +157,9 @@ class Condition {
 // A value that arrives once. Set at most once; taken by one waiter.
 template <typename T>
 class OneShot {
+  // Take could not tell a status that arrived from the end of the context: use an Event beside a Status.
+  static_assert(!std::is_same_v<T, absl::Status>);
+
  public:
   void Set(T value) {
     CHECK(!value_.has_value()) << "OneShot set twice";
