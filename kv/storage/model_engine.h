@@ -1,7 +1,7 @@
 // The state engine's contract, as plainly as it can be written: ordered maps in memory, and a disk that is a value.
 //
 //   ModelDisk disk;                                   // outlives the process that crashes
-//   auto engine = OpenModelEngine(&executor, &random, &disk);
+//   auto engine = OpenModelEngine(&random, &disk);    
 //   …crash: the engine is destroyed; opening again keeps what was flushed and a seeded prefix of what came after
 //
 // For simulation. Stricter than RocksDB: using a Reader of NewReader() after a Write is caught.
@@ -14,8 +14,8 @@
 #include <memory>
 #include <string>
 
-#include "base/runtime/executor.h"
 #include "base/runtime/random.h"
+#include "base/runtime/time.h"
 #include "kv/storage/engine.h"
 
 namespace insula::kv::storage {
@@ -41,8 +41,8 @@ struct ModelOptions {
   Duration flush_time = std::chrono::milliseconds(5);
 };
 
-// All three must outlive the engine.
-absl::StatusOr<std::unique_ptr<Engine>> OpenModelEngine(Executor* executor, Random* random, ModelDisk* disk, ModelOptions options = {});
+// `disk` must outlive the engine.
+absl::StatusOr<std::unique_ptr<Engine>> OpenModelEngine(Random* random, ModelDisk* disk, ModelOptions options = {});
 
 }  // namespace insula::kv::storage
 

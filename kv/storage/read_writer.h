@@ -25,7 +25,7 @@ class ReadWriter : public Reader {
   void Delete(ColumnFamily cf, std::string_view key);
 
   absl::StatusOr<bool> Get(ColumnFamily cf, std::string_view key, std::string* value) override;
-  // Sees the changes made before it was created only.
+  // Sees the changes made so far; of later ones it may see some.
   std::unique_ptr<Iterator> NewIterator(const IteratorOptions& options) override;
   // Sees all changes made before its last Seek.
   Iterator& point_iterator() override;

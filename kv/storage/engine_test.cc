@@ -1,0 +1,292 @@
+// RocksDB against the model: the same operations must give the same answers.
+#include "kv/storage/engine.h"
+
+#include <stdlib.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/async/task_group.h"
+#include "base/runtime/random.h"
+#include "base/sim/simulation.h"
+#include "base/strings.h"
+#include "gtest/gtest.h"
+#include "kv/storage/data_key.h"
+#include "kv/storage/model_engine.h"
+#include "kv/storage/read_writer.h"
+#include "kv/storage/rocks_engine.h"
+
+namespace insula::kv::storage {
+namespace {
+
+class Folder {
+ public:
+  Folder() {
+    std::string pattern = testing::TempDir() + "/engineXXXXXX";
+    path_ = mkdtemp(pattern.data());
+  }
+  ~Folder() { std::filesystem::remove_all(path_); }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+// A simulated process for the waiting; RocksDB itself is on the real disk.
+struct World {
+  Simulation sim{1};
+  SimProcess* process = sim.AddProcess("n1");
+  Executor* executor() { return &process->executor(); }
+};
+
+void RunIn(World& world, std::function<Task<void>(Context)> body) {
+  absl::Status s = world.sim.Run(
+      world.process,
+      [&](Context ctx) -> Task<absl::Status> {
+        co_await body(ctx);
+        co_return absl::OkStatus();
+      },
+      1h);
+  ASSERT_TRUE(s.ok()) << s;
+}
+
+RocksOptions Small() { return {.block_cache_bytes = 1 << 20, .write_buffer_bytes = 256 << 10}; }
+
+// Random keys that collide, nest and hold zero bytes.
+std::string RandomUserKey(Random& r) {
+  std::string key;
+  for (uint64_t n = 1 + r.Uniform(3); n > 0; --n) key.push_back("\0a\x01\xff"[r.Uniform(4)]);
+  return key;
+}
+std::string RandomKey(Random& r, ColumnFamily cf) {
+  return cf == ColumnFamily::kData ? DataKey(RandomUserKey(r), Timestamp{1 + r.Uniform(5)}) : RandomUserKey(r);
+}
+std::string RandomBound(Random& r, ColumnFamily cf) {
+  if (r.Chance(0.3)) return "";
+  return cf == ColumnFamily::kData ? DataKeyBound(RandomUserKey(r)) : RandomUserKey(r);
+}
+
+std::string Walk(Iterator& it, SeededRandom r, ColumnFamily cf, bool stop_early) {
+  std::string trace;
+  auto note = [&] {
+    if (it.Valid()) {
+      StrAppend(&trace, it.key(), "=", it.value(), ";");
+    } else {
+      trace.append("end;");
+    }
+  };
+  for (int i = 0; i < 12; ++i) {
+    switch (it.Valid() ? r.Uniform(7) : r.Uniform(4)) {
+      case 0: it.Seek(RandomKey(r, cf)); break;
+      case 1: it.SeekForPrev(RandomKey(r, cf)); break;
+      case 2: it.SeekToFirst(); break;
+      case 3: it.SeekToLast(); break;
+      case 4:
+      case 5: it.Next(); break;
+      case 6: it.Prev(); break;
+    }
+    note();
+    if (stop_early && !it.Valid()) break;
+  }
+  return trace;
+}
+
+// What a reader shows of `seed`'s questions.
+std::string Ask(Reader& reader, uint64_t seed) {
+  SeededRandom r(seed);
+  std::string trace;
+  ColumnFamily cf = static_cast<ColumnFamily>(r.Uniform(3));
+  std::string value;
+  auto found = reader.Get(cf, RandomKey(r, cf), &value);
+  EXPECT_TRUE(found.ok()) << found.status();
+  StrAppend(&trace, *found, *found ? value : "", "|");
+  auto it = reader.NewIterator({.cf = cf, .lower = RandomBound(r, cf), .upper = RandomBound(r, cf)});
+  trace += Walk(*it, r, cf, false);
+  // Within one user key only, as its contract says.
+  std::string user = RandomUserKey(r);
+  Iterator& point = reader.point_iterator();
+  for (point.Seek(DataKey(user, Timestamp{1 + r.Uniform(5)})); point.Valid() && UserKey(point.key()) == user; point.Next()) StrAppend(&trace, point.key(), "=", point.value());
+  EXPECT_TRUE(it->status().ok());
+  return trace;
+}
+
+WriteBatch RandomBatch(Random& r) {
+  WriteBatch batch;
+  for (uint64_t n = r.Uniform(6); n > 0; --n) {
+    ColumnFamily cf = static_cast<ColumnFamily>(r.Uniform(3));
+    switch (r.Uniform(8)) {
+      case 0: {
+        std::string a = RandomBound(r, cf), b = RandomBound(r, cf);
+        if (a.empty() || b.empty()) break;
+        if (DataKeyLess{cf}(b, a)) std::swap(a, b);
+        batch.DeleteRange(cf, a, b);
+        break;
+      }
+      case 1:
+      case 2: batch.Delete(cf, RandomKey(r, cf)); break;
+      default: batch.Put(cf, RandomKey(r, cf), StrCat("v", r.Uniform(1000)));
+    }
+  }
+  return batch;
+}
+
+TEST(Engine, RocksAgreesWithTheModelOnRandomOperations) {
+  World world;
+  RunIn(world, [&](Context ctx) -> Task<void> {
+    for (uint64_t seed = 1; seed <= 3; ++seed) {
+      Folder folder;
+      SeededRandom r(seed);
+      ModelDisk disk;
+      auto model = *OpenModelEngine(&r, &disk, {.flush_time = Duration::zero()});
+      auto opened = OpenRocksEngine(world.executor(), folder.path() + "/db", Small());
+      EXPECT_TRUE(opened.ok()) << opened.status();
+      if (!opened.ok()) co_return;
+      auto rocks = *std::move(opened);
+      struct Pair {
+        std::unique_ptr<Reader> model, rocks;
+      };
+      std::vector<Pair> snapshots;
+      for (int step = 0; step < 1500; ++step) {
+        WriteBatch batch = RandomBatch(r);
+        EXPECT_TRUE(model->Write(batch).ok());
+        EXPECT_TRUE(rocks->Write(batch).ok());
+        uint64_t question = r.Next64();
+        EXPECT_EQ(Ask(*model->NewReader(), question), Ask(*rocks->NewReader(), question)) << "seed " << seed << " step " << step;
+        if (r.Chance(0.02)) snapshots.push_back({model->NewSnapshot(), rocks->NewSnapshot()});
+        if (!snapshots.empty() && r.Chance(0.3)) {
+          Pair& p = snapshots[r.Uniform(snapshots.size())];
+          EXPECT_EQ(Ask(*p.model, question), Ask(*p.rocks, question)) << "snapshot, seed " << seed << " step " << step;
+        }
+        if (snapshots.size() > 5) snapshots.erase(snapshots.begin());
+        if (r.Chance(0.01)) {
+          EXPECT_TRUE((co_await rocks->Flush(ctx)).ok());
+          EXPECT_TRUE((co_await model->Flush(ctx)).ok());
+        }
+        // The same batch under construction.
+        ReadWriter mw(model->NewReader()), rw(rocks->NewReader());
+        for (int i = 0; i < 5; ++i) {
+          ColumnFamily cf = static_cast<ColumnFamily>(r.Uniform(3));
+          std::string key = RandomKey(r, cf);
+          if (r.Chance(0.3)) {
+            mw.Delete(cf, key);
+            rw.Delete(cf, key);
+          } else {
+            mw.Put(cf, key, "new");
+            rw.Put(cf, key, "new");
+          }
+          EXPECT_EQ(Ask(mw, question + i), Ask(rw, question + i)) << "seed " << seed << " step " << step;
+        }
+        EXPECT_EQ(mw.ToBatch().bytes(), rw.ToBatch().bytes());
+        if (testing::Test::HasFailure()) co_return;
+      }
+      snapshots.clear();
+    }
+  });
+}
+
+TEST(Engine, ReadWriterShowsWhatWritingItsBatchWouldGive) {
+  World world;
+  SeededRandom r(7);
+  ModelDisk disk;
+  auto model = *OpenModelEngine(&r, &disk);
+  for (int step = 0; step < 400; ++step) {
+    ASSERT_TRUE(model->Write(RandomBatch(r)).ok());
+    std::vector<std::string> before;
+    WriteBatch batch;
+    {
+      ReadWriter rw(model->NewReader());
+      for (int i = 0; i < 6; ++i) {
+        ColumnFamily cf = static_cast<ColumnFamily>(r.Uniform(3));
+        if (r.Chance(0.4)) {
+          rw.Delete(cf, RandomKey(r, cf));
+        } else {
+          rw.Put(cf, RandomKey(r, cf), StrCat("n", i));
+        }
+      }
+      for (uint64_t q = 0; q < 8; ++q) before.push_back(Ask(rw, q + step * 100));
+      batch = rw.ToBatch();
+    }
+    ASSERT_TRUE(model->Write(batch).ok());
+    for (uint64_t q = 0; q < 8; ++q) ASSERT_EQ(before[q], Ask(*model->NewReader(), q + step * 100)) << step;
+  }
+}
+
+TEST(Engine, RocksKeepsWhatWasFlushedAndRefusesNewerFormats) {
+  World world;
+  Folder folder;
+  std::string path = folder.path() + "/db";
+  RunIn(world, [&](Context ctx) -> Task<void> {
+    {
+      auto engine = *OpenRocksEngine(world.executor(), path, Small());
+      WriteBatch batch;
+      batch.Put(ColumnFamily::kData, DataKey("a", Timestamp{5}), "1");
+      batch.Put(ColumnFamily::kRange, "r", "2");
+      EXPECT_TRUE(engine->Write(batch).ok());
+      EXPECT_TRUE((co_await engine->Flush(ctx)).ok());
+      WriteBatch later;
+      later.Put(ColumnFamily::kRange, "later", "3");
+      EXPECT_TRUE(engine->Write(later).ok());
+      // Closed without a flush: as in a crash, `later` may go.
+    }
+    auto engine = *OpenRocksEngine(world.executor(), path, Small());
+    std::string value;
+    EXPECT_TRUE(*engine->NewReader()->Get(ColumnFamily::kData, DataKey("a", Timestamp{5}), &value));
+    EXPECT_EQ(value, "1");
+    EXPECT_TRUE(*engine->NewReader()->Get(ColumnFamily::kRange, "r", &value));
+    EXPECT_EQ(value, "2");
+    EXPECT_FALSE(*engine->NewReader()->Get(ColumnFamily::kRange, "later", &value));
+  });
+  SeededRandom r(1);
+  ModelDisk disk;
+  disk.format_version = 9;
+  EXPECT_EQ(OpenModelEngine(&r, &disk).status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST(ModelEngine, ACrashKeepsAPrefixAtOrAfterTheLastFlush) {
+  World world;
+  RunIn(world, [&](Context ctx) -> Task<void> {
+    SeededRandom r(3);
+    std::vector<bool> seen(11);
+    for (int round = 0; round < 200; ++round) {
+      ModelDisk disk;
+      {
+        auto engine = *OpenModelEngine(&r, &disk, {.flush_time = Duration::zero()});
+        for (int i = 0; i < 10; ++i) {
+          WriteBatch batch;
+          batch.Put(ColumnFamily::kRange, StrCat("k", i), "v");
+          batch.Put(ColumnFamily::kLock, StrCat("k", i), "v");
+          EXPECT_TRUE(engine->Write(batch).ok());
+          if (i == 4) EXPECT_TRUE((co_await engine->Flush(ctx)).ok());
+        }
+      }
+      auto engine = *OpenModelEngine(&r, &disk);
+      int kept = 0;
+      std::string value;
+      while (kept < 10 && *engine->NewReader()->Get(ColumnFamily::kRange, StrCat("k", kept), &value)) ++kept;
+      EXPECT_GE(kept, 5);
+      for (int i = 0; i < 10; ++i) {
+        EXPECT_EQ(*engine->NewReader()->Get(ColumnFamily::kRange, StrCat("k", i), &value), i < kept);
+        EXPECT_EQ(*engine->NewReader()->Get(ColumnFamily::kLock, StrCat("k", i), &value), i < kept);
+      }
+      seen[kept] = true;
+    }
+    for (int kept = 5; kept <= 10; ++kept) EXPECT_TRUE(seen[kept]) << kept;
+  });
+}
+
+TEST(ModelEngineDeathTest, AReaderUsedAfterAWriteIsCaught) {
+  SeededRandom r(3);
+  ModelDisk disk;
+  auto engine = *OpenModelEngine(&r, &disk);
+  auto reader = engine->NewReader();
+  WriteBatch batch;
+  batch.Put(ColumnFamily::kRange, "a", "b");
+  ASSERT_TRUE(engine->Write(batch).ok());
+  std::string value;
+  EXPECT_DEATH((void)reader->Get(ColumnFamily::kRange, "a", &value), "take a snapshot");
+}
+
+}  // namespace
+}  // namespace insula::kv::storage

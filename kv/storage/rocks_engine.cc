@@ -1,0 +1,377 @@
+#include "kv/storage/rocks_engine.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <utility>
+#include <vector>
+
+#include "base/async/blocking.h"
+#include "base/async/wait.h"
+#include "base/check.h"
+#include "base/status_macros.h"
+#include "base/strings.h"
+#include "kv/storage/data_key.h"
+#include "rocksdb/cache.h"
+#include "rocksdb/comparator.h"
+#include "rocksdb/convenience.h"
+#include "rocksdb/db.h"
+#include "rocksdb/filter_policy.h"
+#include "rocksdb/listener.h"
+#include "rocksdb/options.h"
+#include "rocksdb/slice_transform.h"
+#include "rocksdb/sst_file_manager.h"
+#include "rocksdb/table.h"
+#include "rocksdb/write_batch.h"
+
+namespace insula::kv::storage {
+namespace {
+
+constexpr std::string_view kFormatKey = "format";
+constexpr int kFormatVersion = 1;
+
+rocksdb::Slice Slice(std::string_view s) { return rocksdb::Slice(s.data(), s.size()); }
+std::string_view View(const rocksdb::Slice& s) { return std::string_view(s.data(), s.size()); }
+
+absl::Status FromRocks(const rocksdb::Status& s) {
+  if (s.ok()) return absl::OkStatus();
+  std::string text = StrCat("state engine: ", s.ToString());
+  if (s.IsNoSpace()) return absl::ResourceExhaustedError(text);
+  if (s.IsCorruption()) return absl::DataLossError(text);
+  if (s.IsBusy() || s.IsTryAgain() || s.IsTimedOut()) return absl::UnavailableError(text);
+  return absl::InternalError(text);
+}
+
+// Order of `data` (data_key.h). Keys are never shortened in index blocks: a shortened key has no timestamp.
+class DataComparator : public rocksdb::Comparator {
+ public:
+  int Compare(const rocksdb::Slice& a, const rocksdb::Slice& b) const override { return CompareDataKeys(View(a), View(b)); }
+  bool Equal(const rocksdb::Slice& a, const rocksdb::Slice& b) const override { return a == b; }
+  const char* Name() const override { return "insula.data.v1"; }
+  void FindShortestSeparator(std::string*, const rocksdb::Slice&) const override {}
+  void FindShortSuccessor(std::string*) const override {}
+};
+
+class UserKeyPrefix : public rocksdb::SliceTransform {
+ public:
+  const char* Name() const override { return "insula.user_key.v1"; }
+  rocksdb::Slice Transform(const rocksdb::Slice& key) const override { return rocksdb::Slice(key.data(), key.size() - kDataKeySuffix); }
+  bool InDomain(const rocksdb::Slice& key) const override { return key.size() >= kDataKeySuffix; }
+};
+
+const rocksdb::Comparator* GetDataComparator() {
+  static const DataComparator* comparator = new DataComparator;
+  return comparator;
+}
+
+// Remembers that background work failed. Called on RocksDB's threads.
+class ErrorListener : public rocksdb::EventListener {
+ public:
+  void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* status) override { (status->IsNoSpace() ? no_space : broken) = true; }
+  void OnErrorRecoveryEnd(const rocksdb::BackgroundErrorRecoveryInfo& info) override {
+    if (info.new_bg_error.ok()) no_space = broken = false;
+  }
+  std::atomic<bool> no_space{false};
+  std::atomic<bool> broken{false};
+};
+
+// The database and its handles. Blocking work shares it, so that it may outlive the engine.
+struct Database {
+  std::unique_ptr<rocksdb::DB> db;
+  std::array<rocksdb::ColumnFamilyHandle*, kColumnFamilies> cf{};
+  rocksdb::ColumnFamilyHandle* meta = nullptr;  // RocksDB's default column family: the format
+  std::shared_ptr<ErrorListener> errors = std::make_shared<ErrorListener>();
+
+  ~Database() {
+    if (!db) return;
+    for (auto* handle : cf) {
+      if (handle) db->DestroyColumnFamilyHandle(handle);
+    }
+    if (meta) db->DestroyColumnFamilyHandle(meta);
+    rocksdb::Status s = db->Close();
+    if (!s.ok()) std::fprintf(stderr, "state engine: close: %s\n", s.ToString().c_str());
+  }
+  std::vector<rocksdb::ColumnFamilyHandle*> all() const { return {meta, cf[0], cf[1], cf[2]}; }
+};
+
+class RocksIterator : public Iterator {
+ public:
+  // Bounds live here because RocksDB keeps pointers to them.
+  RocksIterator(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* cf, rocksdb::ReadOptions read, IteratorOptions bounds) : bounds_(std::move(bounds)) {
+    lower_ = Slice(bounds_.lower);
+    upper_ = Slice(bounds_.upper);
+    if (!bounds_.lower.empty()) read.iterate_lower_bound = &lower_;
+    if (!bounds_.upper.empty()) read.iterate_upper_bound = &upper_;
+    it_.reset(db->NewIterator(read, cf));
+  }
+  void Seek(std::string_view key) override { it_->Seek(Slice(key)); }
+  void SeekForPrev(std::string_view key) override { it_->SeekForPrev(Slice(key)); }
+  void SeekToFirst() override { it_->SeekToFirst(); }
+  void SeekToLast() override { it_->SeekToLast(); }
+  void Next() override { it_->Next(); }
+  void Prev() override { it_->Prev(); }
+  bool Valid() const override { return it_->Valid(); }
+  std::string_view key() const override { return View(it_->key()); }
+  std::string_view value() const override { return View(it_->value()); }
+  absl::Status status() const override { return FromRocks(it_->status()); }
+  bool Refresh() { return it_->Refresh().ok(); }
+
+ private:
+  IteratorOptions bounds_;
+  rocksdb::Slice lower_, upper_;
+  std::unique_ptr<rocksdb::Iterator> it_;
+};
+
+// Point iterators are dear to make and cheap to refresh. Kept only while nothing was flushed: one that idles would pin old files.
+using PointPool = std::vector<std::unique_ptr<RocksIterator>>;
+constexpr size_t kPointPoolSize = 8;
+
+class RocksReader : public Reader {
+ public:
+  RocksReader(std::shared_ptr<Database> database, const rocksdb::Snapshot* snapshot, std::shared_ptr<PointPool> pool)
+      : database_(std::move(database)), snapshot_(snapshot), pool_(std::move(pool)) {
+    read_.snapshot = snapshot;
+  }
+  ~RocksReader() override {
+    if (point_ && !snapshot_ && pool_ && pool_->size() < kPointPoolSize) pool_->push_back(std::move(point_));
+    point_.reset();
+    if (snapshot_) database_->db->ReleaseSnapshot(snapshot_);
+  }
+  absl::StatusOr<bool> Get(ColumnFamily cf, std::string_view key, std::string* value) override {
+    rocksdb::PinnableSlice pinned(value);
+    rocksdb::Status s = database_->db->Get(read_, database_->cf[static_cast<int>(cf)], Slice(key), &pinned);
+    if (s.IsNotFound()) return false;
+    if (!s.ok()) return FromRocks(s);
+    if (pinned.IsPinned()) value->assign(pinned.data(), pinned.size());
+    return true;
+  }
+  std::unique_ptr<Iterator> NewIterator(const IteratorOptions& options) override {
+    rocksdb::ReadOptions read = read_;
+    read.total_order_seek = true;
+    return std::make_unique<RocksIterator>(database_->db.get(), database_->cf[static_cast<int>(options.cf)], read, options);
+  }
+  Iterator& point_iterator() override {
+    if (point_) return *point_;
+    while (!snapshot_ && pool_ && !pool_->empty() && !point_) {
+      point_ = std::move(pool_->back());
+      pool_->pop_back();
+      if (!point_->Refresh()) point_.reset();
+    }
+    if (!point_) {
+      rocksdb::ReadOptions read = read_;
+      read.prefix_same_as_start = true;
+      point_ = std::make_unique<RocksIterator>(database_->db.get(), database_->cf[0], read, IteratorOptions{});
+    }
+    return *point_;
+  }
+
+ private:
+  std::shared_ptr<Database> database_;
+  const rocksdb::Snapshot* snapshot_;
+  std::shared_ptr<PointPool> pool_;
+  rocksdb::ReadOptions read_;
+  std::unique_ptr<RocksIterator> point_;
+};
+
+void ToRocks(const WriteBatch& batch, const Database& database, rocksdb::WriteBatch* out) {
+  WriteBatch::Cursor cursor(batch);
+  WriteBatch::Change change;
+  while (cursor.Next(&change)) {
+    auto* cf = database.cf[static_cast<int>(change.cf)];
+    rocksdb::Status s;
+    switch (change.op) {
+      case WriteBatch::Op::kPut: s = out->Put(cf, Slice(change.key), Slice(change.value)); break;
+      case WriteBatch::Op::kDelete: s = out->Delete(cf, Slice(change.key)); break;
+      case WriteBatch::Op::kDeleteRange: s = out->DeleteRange(cf, Slice(change.key), Slice(change.value)); break;
+    }
+    CHECK(s.ok()) << s.ToString();
+  }
+}
+
+class RocksEngine : public Engine {
+ public:
+  RocksEngine(Executor* executor, std::shared_ptr<Database> database)
+      : executor_(executor), database_(std::move(database)), pool_(std::make_shared<PointPool>()) {
+    write_.disableWAL = true;
+  }
+
+  absl::Status Write(const WriteBatch& batch) override {
+    if (batch.empty()) return absl::OkStatus();
+    rocksdb::WriteBatch rocks(batch.byte_size() + 8 * batch.count() + 16);
+    ToRocks(batch, *database_, &rocks);
+    RETURN_IF_ERROR(FromRocks(database_->db->Write(write_, &rocks)));
+    ++writes_;
+    return absl::OkStatus();
+  }
+  std::unique_ptr<Reader> NewReader() override { return std::make_unique<RocksReader>(database_, nullptr, pool_); }
+  std::unique_ptr<Reader> NewSnapshot() override { return std::make_unique<RocksReader>(database_, database_->db->GetSnapshot(), nullptr); }
+
+  Task<absl::Status> Flush(const Context& ctx) override {
+    const uint64_t target = writes_;
+    while (flushed_ < target) {
+      if (flushing_) {
+        CO_RETURN_IF_ERROR(co_await flush_ended_.Wait(ctx));
+        continue;
+      }
+      flushing_ = true;
+      const uint64_t covered = writes_;
+      absl::Status s = co_await Blocking<absl::Status>(ctx, [database = database_]() mutable {
+        rocksdb::FlushOptions options;
+        options.allow_write_stall = true;
+        absl::Status flushed = FromRocks(database->db->Flush(options, database->all()));
+        database.reset();  // whoever keeps this function keeps no database open
+        return flushed;
+      });
+      flushing_ = false;
+      pool_->clear();
+      if (s.ok()) flushed_ = std::max(flushed_, covered);
+      flush_ended_.NotifyAll();
+      CO_RETURN_IF_ERROR(s);
+    }
+    co_return absl::OkStatus();
+  }
+  uint64_t unflushed_bytes() const override {
+    uint64_t bytes = 0;
+    if (!database_->db->GetAggregatedIntProperty(rocksdb::DB::Properties::kCurSizeAllMemTables, &bytes)) return 0;
+    return bytes;
+  }
+  absl::Status health() override {
+    if (!database_->errors->no_space && !database_->errors->broken) return absl::OkStatus();
+    bool no_space = database_->errors->no_space;
+    TryToResume();
+    return no_space ? absl::ResourceExhaustedError("state engine: no space left on the disk") : absl::InternalError("state engine: background work failed");
+  }
+  uint64_t ApproximateSize(std::string_view start, std::string_view end) override {
+    std::string lower = DataKeyBound(start), upper = end.empty() ? std::string(1, '\xff') : std::string(end);
+    upper = DataKeyBound(upper);
+    rocksdb::Range range(Slice(lower), Slice(upper));
+    uint64_t size = 0;
+    rocksdb::SizeApproximationOptions options;
+    options.include_memtables = true;
+    rocksdb::Status s = database_->db->GetApproximateSizes(options, database_->cf[0], &range, 1, &size);
+    return s.ok() ? size : 0;
+  }
+
+ private:
+  // At most once a second; off the loop, as it waits for background work.
+  void TryToResume() {
+    MonoTime now = executor_->Now();
+    if (resuming_->load() || now < next_resume_) return;
+    next_resume_ = now + std::chrono::seconds(1);
+    resuming_->store(true);
+    executor_->RunBlocking(
+        [database = database_, resuming = resuming_]() mutable {
+          if (database->db->Resume().ok()) database->errors->no_space = database->errors->broken = false;
+          database.reset();
+          resuming->store(false);
+        },
+        [] {});
+  }
+
+  Executor* executor_;
+  std::shared_ptr<Database> database_;
+  std::shared_ptr<PointPool> pool_;
+  rocksdb::WriteOptions write_;
+  uint64_t writes_ = 0;
+  uint64_t flushed_ = 0;
+  bool flushing_ = false;
+  Condition flush_ended_;
+  std::shared_ptr<std::atomic<bool>> resuming_ = std::make_shared<std::atomic<bool>>(false);
+  MonoTime next_resume_{};
+};
+
+rocksdb::CompressionType FastCompression() {
+  auto supported = rocksdb::GetSupportedCompressions();
+  return std::find(supported.begin(), supported.end(), rocksdb::kLZ4Compression) != supported.end() ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
+}
+
+rocksdb::ColumnFamilyOptions CfOptions(ColumnFamily cf, const RocksOptions& options, const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::ColumnFamilyOptions out;
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = cache;
+  table.block_size = 8 << 10;
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  table.cache_index_and_filter_blocks = true;
+  table.pin_l0_filter_and_index_blocks_in_cache = true;
+  table.whole_key_filtering = cf != ColumnFamily::kData;
+  table.format_version = 5;
+  out.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  out.write_buffer_size = cf == ColumnFamily::kData ? options.write_buffer_bytes : std::max<uint64_t>(options.write_buffer_bytes / 4, 1 << 20);
+  out.max_write_buffer_number = 4;
+  out.compression = FastCompression();
+  out.level_compaction_dynamic_level_bytes = true;
+  if (cf == ColumnFamily::kData) {
+    out.comparator = GetDataComparator();
+    out.prefix_extractor = std::make_shared<UserKeyPrefix>();
+    out.memtable_prefix_bloom_size_ratio = 0.05;
+  } else {
+    out.memtable_whole_key_filtering = true;
+    out.memtable_prefix_bloom_size_ratio = 0.05;
+  }
+  return out;
+}
+
+rocksdb::DBOptions DbOptions(const RocksOptions& options, const std::shared_ptr<ErrorListener>& errors) {
+  rocksdb::DBOptions out;
+  out.create_if_missing = true;
+  out.create_missing_column_families = true;
+  out.atomic_flush = true;
+  out.max_background_jobs = options.background_jobs;
+  out.db_write_buffer_size = options.write_buffer_bytes;
+  out.avoid_flush_during_shutdown = true;  // who stops cleanly has flushed
+  out.max_open_files = 1024;
+  out.max_file_opening_threads = 1;
+  out.bytes_per_sync = 1 << 20;
+  out.keep_log_file_num = 2;
+  out.max_log_file_size = 4 << 20;
+  out.info_log_level = rocksdb::WARN_LEVEL;
+  out.stats_dump_period_sec = 0;
+  out.stats_persist_period_sec = 0;
+  out.listeners.push_back(errors);
+  rocksdb::Status s;
+  out.sst_file_manager.reset(rocksdb::NewSstFileManager(rocksdb::Env::Default(), nullptr, "", 0, true, &s));
+  return out;
+}
+
+// A new database says its format at once; an older one must be ours.
+absl::Status CheckFormat(Database* database) {
+  std::string value;
+  rocksdb::Status s = database->db->Get(rocksdb::ReadOptions(), database->meta, Slice(kFormatKey), &value);
+  if (s.IsNotFound()) {
+    rocksdb::WriteOptions write;
+    write.disableWAL = true;
+    RETURN_IF_ERROR(FromRocks(database->db->Put(write, database->meta, Slice(kFormatKey), std::to_string(kFormatVersion))));
+    return FromRocks(database->db->Flush(rocksdb::FlushOptions(), database->all()));
+  }
+  RETURN_IF_ERROR(FromRocks(s));
+  if (value != std::to_string(kFormatVersion)) {
+    return absl::FailedPreconditionError(StrCat("the state engine has format ", value, "; this program knows ", kFormatVersion, ": use the program that wrote it, or a newer one"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Engine>> OpenRocksEngine(Executor* executor, const std::string& path, const RocksOptions& options) {
+  auto database = std::make_shared<Database>();
+  auto cache = rocksdb::NewLRUCache(options.block_cache_bytes, 4);
+  std::vector<rocksdb::ColumnFamilyDescriptor> families = {{rocksdb::kDefaultColumnFamilyName, rocksdb::ColumnFamilyOptions()}};
+  for (int i = 0; i < kColumnFamilies; ++i) {
+    ColumnFamily cf = static_cast<ColumnFamily>(i);
+    families.emplace_back(std::string(ColumnFamilyName(cf)), CfOptions(cf, options, cache));
+  }
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* db = nullptr;
+  RETURN_IF_ERROR(FromRocks(rocksdb::DB::Open(DbOptions(options, database->errors), path, families, &handles, &db)));
+  database->db.reset(db);
+  database->meta = handles[0];
+  for (int i = 0; i < kColumnFamilies; ++i) database->cf[i] = handles[i + 1];
+  RETURN_IF_ERROR(CheckFormat(database.get()));
+  return std::make_unique<RocksEngine>(executor, std::move(database));
+}
+
+EngineFactory RocksEngineFactory(Executor* executor, RocksOptions options) {
+  return [executor, options](const std::string& path) { return OpenRocksEngine(executor, path, options); };
+}
+
+}  // namespace insula::kv::storage
