@@ -103,7 +103,7 @@ struct Handshake : ::testing::Test {
     }(&group));
     return {server_status, client.status()};
   }
-  TestLoop loop;
+  WireTestLoop loop;
   SeededRandom random{7};
 };
 

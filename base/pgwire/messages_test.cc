@@ -201,7 +201,7 @@ TEST(Hostile, RandomAndTruncatedPayloads) {
 struct ReaderTest : ::testing::Test {
   ReaderTest() { std::tie(near, far) = MemoryStream::Pair(); }
   absl::Status Send(std::string_view bytes) { return loop.Run(far->Write(ctx, bytes)); }
-  TestLoop loop;
+  WireTestLoop loop;
   Context ctx = loop.ctx();
   std::unique_ptr<ByteStream> near, far;
 };

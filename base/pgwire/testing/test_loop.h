@@ -15,7 +15,7 @@
 
 namespace insula {
 
-class TestLoop : public Executor, private Clock {
+class WireTestLoop : public Executor, private Clock {
  public:
   void Post(Function fn) override { posted_.push_back(std::move(fn)); }
   TimerId StartTimer(MonoTime when, Function fn) override {
