@@ -74,7 +74,7 @@ inline constexpr size_t kMaxMessageBytes = 64 << 20;
 
 // One request, one reply, as protobufs.
 template <typename Response, typename Request>
-Task<absl::StatusOr<Response>> CallUnary(const Context& ctx, Transport& transport, std::string address, std::string method, const Request& request) {
+Task<absl::StatusOr<Response>> CallUnary(const Context& ctx, Transport& transport, std::string address, std::string method, Request request) {
   std::string bytes = request.SerializeAsString();
   auto stream = co_await transport.Open(ctx, std::move(address), method);
   if (!stream.ok()) co_return stream.status();

@@ -1,0 +1,52 @@
+// What all subcommands share: parsing with CLI11's exit codes mapped to ours, errors on standard error.
+//
+// Exit codes: 0 ok, 1 failed, 2 usage.
+#ifndef INSULA_CLI_COMMAND_LINE_H_
+#define INSULA_CLI_COMMAND_LINE_H_
+
+#include <functional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "base/async/context.h"
+#include "base/async/task.h"
+#include "base/real/real_world.h"
+
+namespace CLI {
+class App;
+}
+
+namespace insula::cli {
+
+inline constexpr int kExitOk = 0;
+inline constexpr int kExitFailed = 1;
+inline constexpr int kExitUsage = 2;
+
+// Parses; true to go on. False: `*exit_code` says how to leave (help was printed, or a usage error).
+bool Parse(CLI::App& app, int argc, char** argv, int* exit_code);
+
+// Prints "insula: MESSAGE" to standard error and gives kExitFailed; kExitOk for OK.
+int Report(const absl::Status& status);
+
+// Runs `main` on a real world's loop to its end; reports its status.
+int RunOnLoop(const std::function<Task<absl::Status>(Context, RealWorld&)>& main);
+
+// Path of the running binary.
+std::string SelfPath();
+
+// Subcommands. argv[0] is the command's own name ("insula tenant").
+int KvCommand(int argc, char** argv);
+int SqlCommand(int argc, char** argv);
+int ProxyCommand(int argc, char** argv);
+int OperatorCommand(int argc, char** argv);
+int UpCommand(int argc, char** argv);
+int DownCommand(int argc, char** argv);
+int StatusCommand(int argc, char** argv);
+int NodeCommand(int argc, char** argv);
+int TenantCommand(int argc, char** argv);
+int PsqlCommand(int argc, char** argv);
+int CertCommand(int argc, char** argv);
+
+}  // namespace insula::cli
+
+#endif  // INSULA_CLI_COMMAND_LINE_H_
