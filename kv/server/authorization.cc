@@ -67,6 +67,7 @@ absl::Status CheckRequest(const Wall& wall, const v1::Request& request) {
     case R::kDeleteRange:
       return wall.Range(request.delete_range().key(), request.delete_range().end_key());
     case R::kEndTxn:
+      if (!request.end_txn().key().empty()) RETURN_IF_ERROR(wall.Key(request.end_txn().key()));
       RETURN_IF_ERROR(wall.Spans(request.end_txn().lock_spans()));
       return wall.Writes(request.end_txn().in_flight());
     case R::kRefresh:
