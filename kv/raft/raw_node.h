@@ -7,17 +7,20 @@
 //   3. Send rd.messages (only now: they promise what was just written). For a kSnap whose sending ends, ReportSnapshot; for a
 //      peer that cannot be reached, ReportUnreachable.
 //   4. Apply rd.snapshot, then rd.committed_entries, to the state machine. For each kConfChange or kConfChangeV2 entry call
-//      ApplyConfChange (an empty change to reject it) and keep the ConfState it returns with the applied index.
-//   5. Advance(rd).
+//      ApplyConfChange, or RejectConfChange to leave it without effect (all replicas alike), and keep the ConfState it returns
+//      with the applied index.
+//   5. Advance().
 //
-// With asynchronous storage (true), there is no Advance, and step 2 and 4 arrive as messages among rd.messages:
+// With asynchronous storage (true), there is no Advance, and steps 2 and 4 arrive as messages among rd.messages (the other fields of
+// Ready are for looking only, except read_states and soft_state):
 //   1. `Ready rd = TakeReady()`; send messages to other replicas at once.
 //   2. A message to kLocalAppendThread (at most one per Ready): queue it for the log writer. The writer works in order; it
 //      writes entries, then the hard state (m.term, m.vote, m.commit, m.lead, m.lead_epoch; none if m.term is 0), then the
-//      snapshot; if m.responses is not empty it syncs before delivering them: to this replica through Step, to others by network.
+//      snapshot, atomically; if m.responses is not empty it syncs (this and all before) and then delivers them: those to this
+//      replica through Step, those to others by network.
 //   3. A message to kLocalApplyThread: apply m.entries, in order, as in 4 above, then deliver m.responses through Step. Apply
 //      work never waits for append work; a snapshot is installed by the log writer before its responses are delivered.
-//   A message from several Readies may be batched, as long as each queue keeps its order.
+//   Messages of several Readies, and of several groups, may be written together, as long as each queue keeps its order.
 //
 // Either way:
 //   6. Step every message that arrives from other replicas; messages may be lost, doubled, reordered.
@@ -94,8 +97,9 @@ struct Status {
   std::map<NodeId, tracker::Progress> progress;  // leader only
 };
 
-// A proposal that was not taken: no leader, a transfer in progress, too much uncommitted, or an unfit configuration change
-// (then it is appended as an empty entry instead and the status is ok, as the change is simply without effect). Try again later.
+// A proposal that was not taken: no leader, a transfer in progress, too much uncommitted, or a configuration change that the lease
+// does not allow now (fortify.h F7). Try again later. (A change that does not fit the configuration, or comes while another is
+// not applied, is appended as an empty entry instead, and the status is ok.)
 absl::Status ProposalDroppedError();
 bool IsProposalDropped(const absl::Status& status);
 
@@ -114,6 +118,8 @@ class RawNode {
   absl::Status ProposeConfChangeV1(const ConfChangeSingle& change);
   // Takes effect of a committed change. Returns the new configuration, to be persisted with the applied index.
   ConfState ApplyConfChange(const ConfChangeV2& change);
+  // Instead, if the driver refuses it, at every replica alike. Returns the present configuration.
+  ConfState RejectConfChange() const;
   // A message from another replica, or a response of the local storage. kInvalidArgument for messages that never travel,
   // kNotFound for a response from a replica that is not in the configuration, or ProposalDroppedError.
   absl::Status Step(Message message);
@@ -133,15 +139,15 @@ class RawNode {
 
   // -- Leases and sleep (fortify.h) --
   void OnSupportChange();
-  // The timestamp until which a quorum, in both halves of a joint configuration, neither votes for nor follows anyone else; 0 when not leading, not
-  // yet committed an entry of the own term, or handing over.
+  // The timestamp until which a quorum, in both halves of a joint configuration, neither elects nor follows anyone else; 0 when not
+  // leading, or before an entry of the own term is committed. Ask again for each request: it may fall.
   uint64_t LeadSupportUntil();
   // Every timestamp that an earlier leader served lies at or below it, once this replica leads.
   uint64_t lease_floor() const;
   // Whether a Campaign() now would not be refused for a promise given to a leader.
   bool MayCampaign() const;
-  // False when time alone has nothing to do here: a leader that is fortified and has nothing outstanding, a follower that is bound
-  // to a leader and has nothing outstanding, or a learner.
+  // False when time alone has nothing to do here: a leader with everyone alive bound and caught up, a follower that is bound, a
+  // replica without a vote. (When it turns true because support lapsed, an idle group may go on sleeping until it is wanted.)
   bool NeedsTicks() const;
   // The answer for `fortify_resp`, addressed to a replica that was removed from this store. `hlc` as StoreLivenessView::Hlc.
   static Message ReleaseFor(const Message& fortify_resp, uint64_t hlc);
@@ -153,13 +159,14 @@ class RawNode {
   Raft& raft() { return *raft_; }
 
  private:
+  static bool ChangesConfig(const std::vector<Entry>& entries);
   bool NeedsAppendMessage(const Ready& ready) const;
+  bool NeedsAppendResponse(const Ready& ready) const;
   Message AppendMessage(const Ready& ready) const;
-  Message AppendResponse() const;
+  Message AppendResponse(const Ready& ready) const;
   Message ApplyMessage(const Ready& ready) const;
-  Ready PeekReady() const;
+  Message ApplyResponse(const Ready& ready) const;
   void Accept(const Ready& ready);
-  bool NeedsAppendResponse() const;
 
   std::unique_ptr<Raft> raft_;
   const bool async_;
