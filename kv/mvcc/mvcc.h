@@ -88,12 +88,12 @@ inline constexpr size_t kMaxFoundLocks = 64;
 // -- Reads --
 
 struct ReadParams {
-  Timestamp ts;
+  Timestamp ts{};
   // Sees its own intents (up to meta.sequence, without the ignored ones), whatever their timestamp. May be null.
   const v1::Transaction* txn = nullptr;
   // Versions in (ts, uncertainty_limit] end the read with kUncertain, unless their local timestamp lies above local_limit.
-  Timestamp uncertainty_limit;  // empty: none
-  Timestamp local_limit;        // clock of this leaseholder that the transaction observed; empty: none observed
+  Timestamp uncertainty_limit{};  // empty: none
+  Timestamp local_limit{};        // clock of this leaseholder that the transaction observed; empty: none observed
   // kNone: foreign intents at or below ts (or the limit) are in the way. kShared: foreign exclusive locks. kExclusive: all foreign.
   LockStrength lock = LockStrength::kNone;
   // A version above ts ends the read with kWriteTooOld (reads that lock under SERIALIZABLE and SNAPSHOT).
@@ -109,7 +109,7 @@ struct ReadParams {
 struct GetResult {
   bool found = false;
   std::string value;
-  Timestamp ts;
+  Timestamp ts{};
 };
 // `out` may be reused; its memory is.
 Outcome Get(storage::Reader& reader, std::string_view key, const ReadParams& params, GetResult* out);
@@ -151,15 +151,15 @@ Outcome FindLocks(storage::Reader& reader, std::string_view start, std::string_v
 
 struct WriteParams {
   // The version's timestamp. For a transaction that leaves intents: meta.write_ts.
-  Timestamp ts;
+  Timestamp ts{};
   // Null: not transactional, a committed version. Set: leaves an intent, or with one_phase a committed version.
   const v1::Transaction* txn = nullptr;
   bool one_phase = false;
   uint32_t sequence = 0;  // of this write within the transaction
   // Conditions, increments and range deletions read here; empty: at ts. Newer versions are kWriteTooOld in any case.
-  Timestamp read_ts;
-  Timestamp exclusive_since;  // "exclusive since t": newer versions and foreign locks are kLockLost; empty: not asked
-  Timestamp local_now;        // this leaseholder's clock; empty: no local timestamps
+  Timestamp read_ts{};
+  Timestamp exclusive_since{};  // "exclusive since t": newer versions and foreign locks are kLockLost; empty: not asked
+  Timestamp local_now{};        // this leaseholder's clock; empty: no local timestamps
   Stats* stats = nullptr;     // gets the difference; may be null
 };
 
@@ -192,7 +192,7 @@ Outcome QueryIntent(storage::Reader& reader, std::string_view key, const v1::Txn
 struct ResolveParams {
   v1::TxnMeta txn;      // id, epoch; write_ts: the commit timestamp, or where a pending intent is pushed to
   v1::TxnStatus status = v1::ABORTED;
-  std::vector<std::pair<uint32_t, uint32_t>> ignored;  // rolled-back sequences, inclusive
+  std::vector<std::pair<uint32_t, uint32_t>> ignored{};  // rolled-back sequences, inclusive
   Stats* stats = nullptr;
 };
 // Commits, removes or (PENDING) moves up what `txn` has on `key`. Nothing there: nothing done. `changed` may be null.
