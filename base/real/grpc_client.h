@@ -1,0 +1,44 @@
+// The calling side of the gRPC transport (private to base/real; shows gRPC).
+#ifndef INSULA_BASE_REAL_GRPC_CLIENT_H_
+#define INSULA_BASE_REAL_GRPC_CLIENT_H_
+
+#include <grpcpp/channel.h>
+#include <grpcpp/security/credentials.h>
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/real/grpc_stream.h"
+#include "base/real/real_world.h"
+#include "base/tls/tls_identity.h"
+
+namespace insula::real {
+
+// Names of the metadata that carries RequestInfo.
+inline constexpr char kTraceKey[] = "insula-trace";
+inline constexpr char kPriorityKey[] = "insula-priority";
+
+class GrpcClient {
+ public:
+  GrpcClient(Loop* loop, const TlsIdentity& identity, GrpcTransportOptions options);
+  ~GrpcClient();
+
+  Task<absl::StatusOr<std::unique_ptr<MessageStream>>> Open(const Context& ctx, std::string address, std::string method);
+
+ private:
+  class Call;
+  class Stream;
+  std::shared_ptr<grpc::Channel> ChannelTo(const std::string& address);
+  // Waits until the channel is connected; true, or false if connecting fails at the moment.
+  Task<absl::StatusOr<bool>> WaitConnected(const Context& ctx, std::shared_ptr<grpc::Channel> channel, const std::string& address);
+
+  Loop* loop_;
+  const GrpcTransportOptions options_;
+  std::shared_ptr<grpc::ChannelCredentials> credentials_;
+  std::map<std::string, std::shared_ptr<grpc::Channel>> channels_;  // one per address, kept
+};
+
+}  // namespace insula::real
+
+#endif  // INSULA_BASE_REAL_GRPC_CLIENT_H_

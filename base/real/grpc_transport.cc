@@ -1,0 +1,62 @@
+#include <memory>
+#include <utility>
+
+#include "base/real/grpc_client.h"
+#include "base/real/grpc_server.h"
+#include "base/real/loop.h"
+#include "base/real/real_world.h"
+
+namespace insula {
+namespace real {
+namespace {
+
+// grpc.health.v1.HealthCheckRequest{} and HealthCheckResponse{status: SERVING}, as bytes: two fields do not need a schema.
+constexpr char kServing[] = "\x08\x01";
+
+// Says that the server as a whole serves; knows no single services.
+Task<absl::Status> CheckHealth(Context ctx, std::unique_ptr<MessageStream> stream) {
+  auto request = co_await stream->Receive(ctx);
+  if (!request.ok()) co_return request.status();
+  if (request->has_value() && !(*request)->empty()) co_return absl::NotFoundError("unknown service");
+  co_return co_await stream->Send(ctx, kServing);
+}
+
+// The same, and stays: the state does not change before the connection ends.
+Task<absl::Status> WatchHealth(Context ctx, std::unique_ptr<MessageStream> stream) {
+  auto request = co_await stream->Receive(ctx);
+  if (!request.ok()) co_return request.status();
+  absl::Status sent = co_await stream->Send(ctx, kServing);
+  if (!sent.ok()) co_return sent;
+  Event never;
+  co_return co_await never.Wait(ctx);
+}
+
+class GrpcTransport : public Transport {
+ public:
+  GrpcTransport(Loop* loop, const std::shared_ptr<const TlsIdentity>& identity, const GrpcTransportOptions& options)
+      : client_(loop, *identity, options), server_(loop, identity, options) {
+    server_.Handle("/grpc.health.v1.Health/Check", CheckHealth);
+    server_.Handle("/grpc.health.v1.Health/Watch", WatchHealth);
+  }
+
+  Task<absl::StatusOr<std::unique_ptr<MessageStream>>> Open(const Context& ctx, std::string address, std::string method) override {
+    return client_.Open(ctx, std::move(address), std::move(method));
+  }
+  void Handle(std::string method, Handler handler) override { server_.Handle(std::move(method), std::move(handler)); }
+  absl::StatusOr<int> Listen(const std::string& address) override { return server_.Listen(address); }
+  Task<void> Shutdown(Duration grace) override { return server_.Shutdown(grace); }
+
+ private:
+  GrpcClient client_;
+  GrpcServer server_;
+};
+
+}  // namespace
+}  // namespace real
+
+std::unique_ptr<Transport> MakeGrpcTransport(RealExecutor* executor, std::shared_ptr<const TlsIdentity> identity, GrpcTransportOptions options) {
+  CHECK(identity != nullptr);
+  return std::make_unique<real::GrpcTransport>(real::AsLoop(executor), identity, options);
+}
+
+}  // namespace insula
