@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+"""Measures Insula and Debian's PostgreSQL 15 side by side, in one run on one machine: `./dev bench [--json=FILE] [--quick]`.
+
+Peers: `postgres` is one server with fsync on; `postgres-sync` has two streaming standbys on the same machine and
+synchronous_standby_names = 'ANY 1 (s1, s2)', so that, as here, two of three copies are on disk before a commit is answered.
+Runs alternate (A B A B); figures are medians; ratio = Insula / peer (above 1: Insula is better for tps, worse for ms).
+"""
+import argparse
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "test", "e2e"))
+os.environ.setdefault("INSULA_BINARY", os.path.join(ROOT, "bazel-bin", "cli", "insula"))
+import harness  # noqa: E402
+
+PG = "/usr/lib/postgresql/15/bin"
+
+
+class Postgres:
+    """A primary, with `standbys` synchronous standbys, as user postgres, on sockets and loopback."""
+
+    def __init__(self, port, standbys=0):
+        self.port, self.folder = port, tempfile.mkdtemp(prefix="insula-bench-pg-")
+        os.chmod(self.folder, 0o755)
+        shutil.chown(self.folder, "postgres")
+        self.servers = [os.path.join(self.folder, "primary")]
+        self.as_postgres(f"{PG}/initdb", "-D", self.servers[0], "-A", "trust", "--no-instructions")
+        settings = f"port={port}\nlisten_addresses='127.0.0.1'\nunix_socket_directories='{self.folder}'\nfsync=on\nmax_wal_senders=10\nshared_buffers=256MB\nmax_connections=100\n"
+        self.append(self.servers[0], settings)
+        self.start(self.servers[0])
+        for i in range(1, standbys + 1):
+            standby = os.path.join(self.folder, f"s{i}")
+            self.as_postgres(f"{PG}/pg_basebackup", "-D", standby, "-h", self.folder, "-p", str(port), "-R")
+            self.append(standby, f"port={port + i}\nprimary_conninfo='host={self.folder} port={port} application_name=s{i}'\n")
+            self.start(standby)
+            self.servers.append(standby)
+        if standbys:
+            self.append(self.servers[0], "synchronous_standby_names='ANY 1 (s1, s2)'\n")
+            self.as_postgres(f"{PG}/pg_ctl", "-D", self.servers[0], "reload")
+        self.as_postgres(f"{PG}/createdb", "-h", self.folder, "-p", str(port), "bench")
+        self.url = f"postgresql://postgres@127.0.0.1:{port}/bench"
+
+    @staticmethod
+    def append(data, text):
+        with open(os.path.join(data, "postgresql.conf"), "a") as f:
+            f.write(text)
+
+    @staticmethod
+    def as_postgres(*command):
+        prefix = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
+        subprocess.run([*prefix, *command], check=True, stdout=subprocess.DEVNULL, cwd="/")
+
+    def start(self, data):
+        self.as_postgres(f"{PG}/pg_ctl", "-D", data, "-l", data + ".log", "-w", "start")
+
+    def close(self):
+        for data in reversed(self.servers):
+            self.as_postgres(f"{PG}/pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def pgbench(url, *args):
+    done = subprocess.run(["pgbench", *args, url], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"pgbench {' '.join(args)} failed:\n{done.stdout}{done.stderr[-3000:]}")
+    return done.stdout
+
+
+def tps(url, seconds, clients, protocol, script):
+    out = pgbench(url, "-n", "-c", str(clients), "-j", "2", "-T", str(seconds), "-M", protocol, "-b", script)
+    failed = int(re.search(r"number of failed transactions: (\d+)", out).group(1))
+    if failed:
+        raise SystemExit(f"{failed} transactions failed:\n{out}")
+    return float(re.search(r"tps = ([0-9.]+)", out).group(1))
+
+
+def resume_ms(cluster, runs):
+    """Cold connect to answer, psql's own start-up taken off: median ms over a suspended tenant's wakes."""
+    tenant = cluster.tenant("create", "napper", "--idle=10m")
+    times, start_up = [], []
+    for _ in range(runs):
+        cluster.tenant("suspend", tenant["cluster"])
+        harness.wait_for("a warm pool", lambda: len(cluster.processes("sql", state="prewarmed")) == 2)
+        began = time.monotonic()
+        cluster.psql(tenant["url"], "select 1")
+        times.append((time.monotonic() - began) * 1000)
+        began = time.monotonic()
+        subprocess.run(["psql", "--version"], capture_output=True, check=True)
+        start_up.append((time.monotonic() - began) * 1000)
+    cluster.tenant("drop", tenant["cluster"])
+    return statistics.median(times), statistics.median(start_up)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", help="write the figures to this file")
+    parser.add_argument("--quick", action="store_true", help="short runs, for trying the script")
+    parser.add_argument("--scale", type=int, default=10)
+    options = parser.parse_args()
+    seconds, rounds = (3, 1) if options.quick else (15, 2)
+    scale = 1 if options.quick else options.scale
+    rows = []
+
+    def add(name, value, unit, peer="", peer_value=None):
+        ratio = round(value / peer_value, 3) if peer_value else None
+        rows.append({"name": name, "value": round(value, 2), "unit": unit, "peer": peer, "ratio": ratio})
+        print(f"{name:45} {value:10.1f} {unit:8} {peer:14} {'' if peer_value is None else f'{peer_value:10.1f}'} {'' if ratio is None else ratio}", flush=True)
+
+    cluster = harness.Cluster(name="bench")
+    peers = {}
+    try:
+        cluster.up()
+        tenant = cluster.tenant("create", "bench", "--idle=1h")
+        peers = {"postgres": Postgres(54310), "postgres-sync": Postgres(54320, standbys=2)}
+        urls = {"insula": tenant["url"], **{name: p.url for name, p in peers.items()}}
+        loads = {}
+        for name, url in urls.items():
+            began = time.monotonic()
+            pgbench(url, "-i", "-I", "dtgvp", "-s", str(scale), "-q")
+            loads[name] = time.monotonic() - began
+        for peer in peers:
+            add(f"pgbench -i -s {scale}", loads["insula"], "s", peer, loads[peer])
+        for protocol in ("simple", "prepared"):
+            for script in ("tpcb-like", "simple-update", "select-only"):
+                for clients in (1, 8):
+                    figures = {name: [] for name in urls}
+                    for _ in range(rounds):
+                        for name, url in urls.items():
+                            figures[name].append(tps(url, seconds, clients, protocol, script))
+                    medians = {name: statistics.median(v) for name, v in figures.items()}
+                    for peer in peers:
+                        add(f"pgbench {script} -M {protocol} -c {clients}", medians["insula"], "tps", peer, medians[peer])
+        accounts, branches, tellers, history = harness.tpcb_sums(cluster, tenant["url"])
+        if accounts != history or branches != tellers:
+            raise SystemExit(f"the sums differ: {accounts} {branches} {tellers} {history}")
+        wake, psql = resume_ms(cluster, 3 if options.quick else 10)
+        add("resume: cold connect to answer, with psql", wake, "ms")
+        add("psql's own start (--version)", psql, "ms")
+    finally:
+        for peer in peers.values():
+            peer.close()
+        cluster.close()
+    if options.json:
+        with open(options.json, "w") as f:
+            json.dump(rows, f, indent=1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# Runs one end-to-end test module: run.sh NAME (without .py), from the runfiles.
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")"
+exec python3 "$1.py"
