@@ -15,6 +15,12 @@ RowSource::RowSource(Batch rows) {
   kept_.push_back(std::move(rows));
 }
 
+void RowSource::Finish() {
+  affected_ = run_->rows_affected();
+  run_->Close();
+  run_.reset();
+}
+
 absl::Status RowSource::Keep(const Batch& batch, size_t begin) {
   if (begin >= batch.rows) return absl::OkStatus();
   Batch copy;
@@ -33,8 +39,7 @@ Task<absl::StatusOr<bool>> RowSource::KeepMore(const Context& ctx) {
   if (run_ == nullptr) co_return false;
   CO_ASSIGN_OR_RETURN(const Batch* batch, co_await run_->Next(ctx));
   if (batch == nullptr) {
-    run_->Close();
-    run_.reset();
+    Finish();
     co_return false;
   }
   CO_RETURN_IF_ERROR(Keep(*batch, 0));
@@ -71,8 +76,7 @@ Task<absl::StatusOr<RowSource::Slice>> RowSource::Next(const Context& ctx, size_
       CO_ASSIGN_OR_RETURN(current_, co_await run_->Next(ctx));
       offset_ = 0;
       if (current_ == nullptr) {
-        run_->Close();
-        run_.reset();
+        Finish();
         co_return Slice();
       }
     }

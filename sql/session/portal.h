@@ -58,6 +58,8 @@ class RowSource {
   // Reads everything into memory and lets the query go.
   Task<absl::Status> Drain(const Context& ctx);
   bool running() const { return run_ != nullptr; }
+  // Of the query, up to now or in the end.
+  uint64_t rows_affected() const { return run_ != nullptr ? run_->rows_affected() : affected_; }
   QueryRun* run() { return run_.get(); }
 
   // Scrolling, for sources that keep all rows. Position 0 is before the first row, n is on the n-th.
@@ -71,11 +73,13 @@ class RowSource {
   Task<absl::Status> ReadAll(const Context& ctx);
 
  private:
+  void Finish();
   // Reads one more batch of the query into memory; false at its end.
   Task<absl::StatusOr<bool>> KeepMore(const Context& ctx);
   absl::Status Keep(const Batch& batch, size_t begin);
 
   std::unique_ptr<QueryRun> run_;
+  uint64_t affected_ = 0;
   bool keep_all_ = false;
   // Running, not kept: the batch at hand.
   const Batch* current_ = nullptr;

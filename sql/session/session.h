@@ -141,15 +141,15 @@ class Session : public SessionInfo {
   // Where a statement's rows go and how far.
   struct RowTarget {
     bool describe = false;                 // RowDescription first (simple protocol)
-    std::vector<int16_t> formats;          // as requested
+    std::vector<int16_t> formats = {};     // as requested
     uint64_t max_rows = 0;                 // 0: all
     Portal* portal = nullptr;              // extended protocol: keeps what is left
   };
   // What a statement that is not a query gives.
   struct UtilityResult {
     std::string tag;
-    std::vector<ResultColumn> columns;
-    Batch rows;
+    std::vector<ResultColumn> columns = {};
+    Batch rows = {};
     bool has_rows = false;
   };
 
@@ -167,7 +167,8 @@ class Session : public SessionInfo {
   Task<absl::StatusOr<SnapshotPtr>> KnownSnapshot(const Context& ctx);
   std::vector<std::string> BindingSearchPath() const;
   void NoticeOf(std::string_view severity, std::string_view sqlstate, std::string_view message, std::string_view hint = {});
-  absl::Status RefuseInFailed(const ast::Statement& statement) const;
+  // The error for a statement of a failed block; OK in all other states and for what ends one. null: an empty query.
+  absl::Status RefuseInFailed(const ast::Statement* statement) const;
   // Draws the running portals of this transaction into memory before another statement runs.
   Task<absl::Status> DrainPortals(const Context& ctx, const Portal* except);
   void DropPortals(const std::function<bool(const Portal&)>& which);
@@ -182,7 +183,8 @@ class Session : public SessionInfo {
                                       const SnapshotPtr& snapshot);
   bool IsCurrent(const PlannedStatement& planned, const SnapshotPtr& snapshot) const;
   std::string CacheKey(std::string_view text, const std::vector<SqlType>& types) const;
-  absl::Status CheckPrivileges(const CatalogSnapshot& snapshot, const StatementInfo& info) const;
+  // Of a statement as it stands; empty: do not keep its plan.
+  std::string TextCacheKey(const StatementSource& source, const std::vector<SqlType>& types) const;
   absl::StatusOr<std::vector<Datum>> LiteralValues(const Context& ctx, const SqlShape& shape, const PlannedStatement& planned);
   // Result columns of any statement, for Describe.
   Task<absl::StatusOr<std::vector<ResultColumn>>> DescribeStatement(const Context& ctx, PreparedStatement& statement);
@@ -195,9 +197,11 @@ class Session : public SessionInfo {
   // Executes a planned query and sends its rows; the tag is left in `tag`.
   Task<absl::Status> RunPlan(const Context& ctx, const PlannedPtr& planned, std::vector<Datum> parameters, RowTarget target,
                              std::string* tag);
-  Task<absl::Status> SendRows(const Context& ctx, RowSource& rows, const std::vector<ResultColumn>& columns,
-                              const std::vector<int16_t>& formats, const IoContext& io, uint64_t max_rows, uint64_t* sent, bool* done);
-  Task<absl::Status> CheckBeforeRun(const Context& ctx, const PlannedStatement& planned);
+  // At most max_rows (0: all) of what `rows` still has; send: off for rows that only count. done: there are no more.
+  Task<absl::Status> SendRows(const Context& ctx, RowSource& rows, bool send, const std::vector<int16_t>& formats, const IoContext& io,
+                              uint64_t max_rows, uint64_t* sent, bool* done);
+  // Privileges, read-only transactions.
+  absl::Status CheckBeforeRun(const PlannedStatement& planned) const;
   absl::Status CheckReadOnly(std::string_view tag) const;
   Task<absl::Status> SendUtility(const Context& ctx, UtilityResult result, RowTarget target);
 

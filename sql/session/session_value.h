@@ -22,7 +22,7 @@ namespace insula::sql {
 
 struct PreparedValue {
   std::string name;
-  std::string sql;
+  std::string sql;  // of a PREPARE: that whole statement
   std::vector<Oid> declared_types;
   bool from_sql = false;
   friend bool operator==(const PreparedValue&, const PreparedValue&) = default;

@@ -371,7 +371,8 @@ const DerivedSettings& Settings::Current() const {
   d.client_min_messages = SeverityRank(Get("client_min_messages"));
   d.work_mem_bytes = static_cast<size_t>(ToInt(Get("work_mem"))) << 10;
   for (std::string_view name : {"timezone", "datestyle", "intervalstyle", "search_path", "role", "session_authorization",
-                                "extra_float_digits", "bytea_output", "array_nulls"}) {
+                                "extra_float_digits", "bytea_output", "array_nulls", "enable_hashjoin", "enable_nestloop", "enable_indexscan",
+                                "enable_hashagg", "enable_sort"}) {
     StrAppend(&d.plan_key, Get(name), "\x1f");
   }
   derived_ = std::move(d);

@@ -35,17 +35,16 @@ SourcePtr MakeSource(std::shared_ptr<const ParsedText> text, size_t index) {
   return source;
 }
 
-SourcePtr MakeInnerSource(const StatementSource& outer, const ast::Statement* ast, size_t begin, size_t end) {
+SourcePtr MakeInnerSource(const StatementSource& outer, const ast::Statement* ast) {
   auto source = std::make_shared<StatementSource>();
   source->text = outer.text;
   source->ast = ast;
-  source->sql = end > begin && end <= outer.sql.size() ? outer.sql.substr(begin, end - begin) : outer.sql;
+  source->sql = outer.sql;
+  source->inner = true;
   source->tag = CommandTag(*ast);
   source->parameter_count = outer.parameter_count;
   return source;
 }
-
-SourcePtr MakeInnerSource(const StatementSource& outer, const ast::Statement* ast) { return MakeInnerSource(outer, ast, 0, 0); }
 
 bool ReadsCatalog(const PhysicalNode& node) {
   if (node.kind == PlanKind::kVirtualScan) return true;

@@ -32,6 +32,7 @@ struct StatementSource {
   std::string_view sql;  // its own text
   std::string tag;       // "SELECT", "INSERT", …
   int parameter_count = 0;
+  bool inner = false;    // `sql` is the text of the statement around it
 
   // SELECT, VALUES, INSERT, UPDATE, DELETE: what is bound and planned.
   bool is_query() const;
@@ -39,9 +40,7 @@ struct StatementSource {
 using SourcePtr = std::shared_ptr<const StatementSource>;
 
 SourcePtr MakeSource(std::shared_ptr<const ParsedText> text, size_t index);
-// `ast` lies within outer's tree; [begin, end) within outer's own text.
-SourcePtr MakeInnerSource(const StatementSource& outer, const ast::Statement* ast, size_t begin, size_t end);
-// A shared handle on a statement that somebody else keeps alive.
+// `ast` lies within outer's tree.
 SourcePtr MakeInnerSource(const StatementSource& outer, const ast::Statement* ast);
 
 // A query with its plan, and what the plan depends on.
