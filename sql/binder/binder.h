@@ -67,7 +67,8 @@ enum class ExpressionUse { kDefault, kCheck, kGenerated, kIndexExpression, kInde
 // An expression over the columns of one table, ready to be evaluated and to be stored.
 struct TableExpression {
   ExprPtr expr;              // ColumnExpr::slot is the column's ordinal; evaluate on a row of all columns
-  std::string text;          // SQL that binds to the same expression; what a descriptor keeps and pg_get_expr shows
+  std::string text;          // SQL that binds to the same expression whatever the search path; what a descriptor keeps
+  std::string shown;         // the same as pg_get_expr shows it: 's'::regclass where `text` has '16400'::regclass
   std::vector<int> columns;  // ordinals it reads, ascending
   Volatility volatility = Volatility::kImmutable;
 };

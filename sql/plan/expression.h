@@ -110,6 +110,7 @@ struct ParameterExpr : ExprOf<ParameterExpr, ExprKind::kParameter> {
 struct ExecParamExpr : ExprOf<ExecParamExpr, ExprKind::kExecParam> {
   ExecParamExpr(SqlType t, int i) : ExprOf(std::move(t)), index(i) {}
   int index;  // into the execution's array of PhysicalPlan::exec_param_types.size() values
+  std::string name;  // the column it carries, for EXPLAIN; not part of its identity
 };
 
 struct ColumnExpr : ExprOf<ColumnExpr, ExprKind::kColumn> {
@@ -127,12 +128,14 @@ struct FunctionExpr : ExprOf<FunctionExpr, ExprKind::kFunction> {
   const FunctionInfo* function;
   const OperatorInfo* op = nullptr;  // set when it was written as an operator
   bool variadic = false;             // VARIADIC was written, or the binder made the last argument's array
+  std::string keyword;               // "CURRENT_USER" when it was written so; for deparsing
 };
 
 // args[0] to `type`, length or precision (typmod) included, by the rules of sql/types/cast.h.
 struct CastExpr : ExprOf<CastExpr, ExprKind::kCast> {
   CastExpr(SqlType t, CastContext c) : ExprOf(std::move(t)), context(c) {}
   CastContext context;
+  std::string keyword;  // "CURRENT_DATE" when it was written so; for deparsing
 };
 
 struct AndExpr : ExprOf<AndExpr, ExprKind::kAnd> {

@@ -136,7 +136,8 @@ struct PhysicalFunctionScan : PhysicalOf<PlanKind::kFunctionScan> {
 };
 
 // Set-returning functions in a select list: output = the input row followed by one column per call. For each input row as
-// many rows as the longest call yields, others padded with NULL; none if all are empty.
+// many rows as the longest call yields, others padded with NULL; none if all are empty. A function with OUT columns yields
+// them as one record here.
 struct PhysicalProjectSet : PhysicalOf<PlanKind::kProjectSet> {
   std::vector<ExprPtr> calls;  // each a set-returning FunctionExpr
 };
