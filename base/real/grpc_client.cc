@@ -1,112 +1,89 @@
 #include "base/real/grpc_client.h"
 
 #include <grpcpp/client_context.h>
-#include <grpcpp/completion_queue.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/generic/generic_stub.h>
-#include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
-#include <grpcpp/support/client_callback.h>
 
+#include <algorithm>
 #include <chrono>
-#include <thread>
 #include <utility>
 
 #include "base/real/grpc_identity.h"
-#include "base/status_macros.h"
 #include "base/strings.h"
 
 namespace insula::real {
 namespace {
 
 constexpr Duration kConnectLimit = 5s;
-// A call on a channel that cannot connect fails within a few microseconds of its start, with the reason.
-constexpr Duration kFailureLimit = 100ms;
+// How often to look whether a channel is connected, while it connects. (gRPC tells it through a completion queue only, and
+// cannot take such a request back when the transport goes.)
+constexpr Duration kFirstLook = 500us;
+constexpr Duration kMaxLook = 10ms;
 
 int Millis(Duration d) { return static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(d).count()); }
 
-// Watches channels' states for everybody, on one thread that sleeps when nobody connects. Lives as long as the process.
-class StateWatcher {
- public:
-  static StateWatcher& Get() {
-    static auto* const watcher = new StateWatcher();
-    return *watcher;
-  }
-
-  // Posts `fn` once the channel's state is no longer `seen`, or after a while.
-  void Watch(grpc::Channel& channel, grpc_connectivity_state seen, std::shared_ptr<PostQueue> posts, Executor::Function fn) {
-    auto deadline = std::chrono::system_clock::now() + kConnectLimit;
-    channel.NotifyOnStateChange(seen, deadline, &queue_, new Tag{std::move(posts), std::move(fn)});
-  }
-
- private:
-  struct Tag {
-    std::shared_ptr<PostQueue> posts;
-    Executor::Function fn;
-  };
-  StateWatcher() {
-    std::thread([this] {
-      void* tag = nullptr;
-      bool ok = false;
-      while (queue_.Next(&tag, &ok)) {
-        std::unique_ptr<Tag> owned(static_cast<Tag*>(tag));
-        owned->posts->Post(std::move(owned->fn));
-      }
-    }).detach();
-  }
-  grpc::CompletionQueue queue_;
-};
-
 }  // namespace
 
-// One call. Owns itself until gRPC is done with it.
-class GrpcClient::Call : public GrpcStream, public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
+// One call. Nothing is sent before there is a first message, the end of messages, or somebody who waits for an answer; so
+// the usual call's headers travel with its first message.
+class GrpcClient::Call : public GrpcStream {
  public:
-  Call(std::shared_ptr<PostQueue> posts, std::shared_ptr<grpc::Channel> channel, std::string address)
-      : GrpcStream(std::move(posts)), channel_(std::move(channel)), address_(std::move(address)) {}
-
-  void Start(const std::string& method, const RequestInfo& info) {
+  Call(std::shared_ptr<PostQueue> posts, GrpcPoller* poller, std::shared_ptr<grpc::Channel> channel, std::string address,
+       std::string method, const RequestInfo& info)
+      : GrpcStream(std::move(posts), poller), channel_(std::move(channel)), address_(std::move(address)), method_(std::move(method)) {
     if (info.trace_id != 0) context_.AddMetadata(kTraceKey, StrCat(info.trace_id));
     if (info.priority != 0) context_.AddMetadata(kPriorityKey, StrCat(info.priority));
-    self_ = std::static_pointer_cast<Call>(shared_from_this());
-    grpc::GenericStub stub(channel_);
-    stub.PrepareBidiStreamingCall(&context_, method, grpc::StubOptions(), this);
-    AddHold();  // until input ends, so that the loop may start operations
-    reading_ = true;
-    StartRead(&read_buffer_);
-    StartCall();
+  }
+
+  // Sends the headers now.
+  void Start() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    BeforeReceive();
   }
 
   void CloseSend() {
     std::lock_guard<std::mutex> lock(mutex_);
-    if (std::exchange(output_closed_, true) || output_broken_ || input_ended_) return;
-    if (outbox_.empty()) StartWritesDone();
+    if (std::exchange(output_closed_, true) || output_broken_) return;
+    if (!outbox_.empty() || !MayWrite()) return;
+    stream_->WritesDone(writes_done_op_.Start());
+    if (std::exchange(read_after_write_, false)) Read();
   }
 
   // The stream's object goes.
   void Abandon() {
-    context_.TryCancel();
-    std::lock_guard<std::mutex> lock(mutex_);
-    abandoned_ = true;
-    inbox_.clear();
-    inbox_bytes_ = 0;
-    if (!reading_ && !input_ended_) {
-      reading_ = true;
-      StartRead(&read_buffer_);  // fails, and so ends the input
+    bool started;
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      abandoned_ = true;
+      output_broken_ = true;
+      ClearInbox();
+      started = started_ != kNo;
+      if (!started) {
+        input_ended_ = true;
+        outcome_ = absl::CancelledError("cancelled");
+      } else if (!reading_ && !input_ended_) {
+        Read();  // fails, and so ends the input
+      }
     }
+    if (started) context_.TryCancel();
   }
 
-  // The outcome, if the call ends within `ctx`.
+  // The outcome, if the call ends before `ctx`.
   Task<std::optional<absl::Status>> Outcome(Context ctx) {
-    absl::Status waited = co_await ended_->event.Wait(ctx);
-    if (!waited.ok()) co_return std::nullopt;
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      if (outcome_.has_value()) co_return outcome_;
+      outcome_wanted_ = true;
+    }
+    absl::Status waited = co_await ended_.Wait(ctx);
     std::lock_guard<std::mutex> lock(mutex_);
     co_return outcome_;
   }
 
   const PeerIdentity& peer() {
-    if (peer_known_) return peer_;
     peer_.address = address_;
+    if (peer_known_ || started_ == kNo) return peer_;
     if (auto auth = context_.auth_context()) {
       peer_ = IdentityOf(*auth);
       peer_.address = address_;
@@ -116,54 +93,91 @@ class GrpcClient::Call : public GrpcStream, public grpc::ClientBidiReactor<grpc:
   }
 
  private:
-  void StartReading(grpc::ByteBuffer* into) override { StartRead(into); }
-  void HoldForWrite() override { AddHold(); }
-  void StartWriting(const grpc::ByteBuffer* message, bool more_follows) override {
+  // Headers under way block the first message (gRPC's rule), so it waits in the outbox.
+  enum Started { kNo, kHeaders, kYes };
+
+  bool MayWrite() override {
+    if (started_ != kNo) return started_ == kYes;
+    Prepare();
+    context_.set_initial_metadata_corked(true);
+    stream_->StartCall(nullptr);  // does nothing yet: the first operation takes the headers along
+    started_ = kYes;
+    read_after_write_ = true;
+    return true;
+  }
+  void BeforeReceive() override {
+    if (started_ != kNo || abandoned_) return;
+    Prepare();
+    started_ = kHeaders;
+    stream_->StartCall(headers_op_.Start());
+    Read();
+  }
+  void Prepare() {
+    Begin();
+    stream_ = grpc::GenericStub(channel_).PrepareCall(&context_, method_, poller_->queue());
+  }
+  void HeadersDone(bool ok) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    started_ = kYes;
+    if (!ok || output_broken_) return;  // reading ends the call
+    StartOutbox();
+    if (outbox_.empty()) OnOutboxEmpty();
+  }
+
+  void StartRead(grpc::ByteBuffer* into, void* tag) override { stream_->Read(into, tag); }
+  void StartWrite(const grpc::ByteBuffer& message, bool more_follows, void* tag) override {
     grpc::WriteOptions options;
     if (more_follows) options.set_buffer_hint();
-    StartWrite(message, options);
-    RemoveHold();
+    stream_->Write(message, options, tag);
+    if (std::exchange(read_after_write_, false)) Read();
   }
   void OnInputEnd() override {
-    output_broken_ = true;  // the call is over, or about to be: nothing may be started from outside any more
-    RemoveHold();
+    output_broken_ = true;
+    stream_->Finish(&status_, finish_op_.Start());
   }
   void OnOutboxEmpty() override {
-    if (output_closed_ && !output_broken_) StartWritesDone();
+    if (output_closed_ && !output_broken_) stream_->WritesDone(writes_done_op_.Start());
   }
   std::optional<absl::Status> EndOfInput() override { return outcome_; }
 
-  void OnReadDone(bool ok) override { ReadDone(ok); }
-  void OnWriteDone(bool ok) override { WriteDone(ok); }
-  void OnDone(const grpc::Status& status) override {
-    auto self = std::move(self_);
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      outcome_ = FromGrpc(status);
-      Notify();
-    }
-    // The last reference goes on the loop, where waiters and conditions live.
-    posts_->Post([self = std::move(self)] { self->ended_->event.Set(); });
+  void WritesDoneDone(bool) {}
+  void FinishDone(bool) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    outcome_ = FromGrpc(status_);
+    complete_ = true;
+    Notify();
+    if (!outcome_wanted_) return;
+    posts_->Post([self = std::static_pointer_cast<Call>(shared_from_this())] { self->ended_.Set(); });
   }
-
-  struct Ended {
-    Event event;
-  };
 
   std::shared_ptr<grpc::Channel> channel_;
   const std::string address_;
+  const std::string method_;
   grpc::ClientContext context_;
-  std::shared_ptr<Call> self_;
-  std::optional<absl::Status> outcome_;  // under mutex_
-  std::unique_ptr<Ended> ended_ = std::make_unique<Ended>();
+  std::unique_ptr<grpc::GenericClientAsyncReaderWriter> stream_;
+  grpc::Status status_;
+  Op headers_op_{this, static_cast<Op::Done>(&Call::HeadersDone)};
+  Op writes_done_op_{this, static_cast<Op::Done>(&Call::WritesDoneDone)};
+  Op finish_op_{this, static_cast<Op::Done>(&Call::FinishDone)};
+  // Under mutex_:
+  std::optional<absl::Status> outcome_;
+  bool outcome_wanted_ = false;
+  Started started_ = kNo;
+  bool read_after_write_ = false;  // the first operation carries the headers; reading comes after it
+  Event ended_;  // loop
   PeerIdentity peer_;
   bool peer_known_ = false;
 };
 
 class GrpcClient::Stream : public MessageStream {
  public:
-  explicit Stream(std::shared_ptr<Call> call) : call_(std::move(call)) {}
-  ~Stream() override { call_->Abandon(); }
+  Stream(std::shared_ptr<Call> call, std::shared_ptr<std::map<uint64_t, Call*>> open, uint64_t id)
+      : call_(std::move(call)), open_(std::move(open)), id_(id) {
+    open_->emplace(id_, call_.get());
+  }
+  ~Stream() override {
+    if (open_->erase(id_) != 0) call_->Abandon();
+  }
   Task<absl::Status> Send(const Context& ctx, std::string message) override { return call_->Send(ctx, std::move(message)); }
   Task<absl::StatusOr<std::optional<std::string>>> Receive(const Context& ctx) override { return call_->Receive(ctx); }
   Task<absl::Status> CloseSend(const Context& ctx) override {
@@ -174,9 +188,12 @@ class GrpcClient::Stream : public MessageStream {
 
  private:
   std::shared_ptr<Call> call_;
+  std::shared_ptr<std::map<uint64_t, Call*>> open_;
+  const uint64_t id_;
 };
 
-GrpcClient::GrpcClient(Loop* loop, const TlsIdentity& identity, GrpcTransportOptions options) : loop_(loop), options_(std::move(options)) {
+GrpcClient::GrpcClient(Loop* loop, GrpcPoller* poller, const TlsIdentity& identity, GrpcTransportOptions options)
+    : loop_(loop), poller_(poller), options_(std::move(options)) {
   grpc::SslCredentialsOptions ssl;
   ssl.pem_root_certs = identity.ca_pem();
   ssl.pem_private_key = identity.key_pem();
@@ -184,7 +201,10 @@ GrpcClient::GrpcClient(Loop* loop, const TlsIdentity& identity, GrpcTransportOpt
   credentials_ = grpc::SslCredentials(ssl);
 }
 
-GrpcClient::~GrpcClient() = default;
+GrpcClient::~GrpcClient() {
+  for (auto& [id, call] : *open_) call->Abandon();
+  open_->clear();
+}
 
 std::shared_ptr<grpc::Channel> GrpcClient::ChannelTo(const std::string& address) {
   auto& channel = channels_[address];
@@ -210,34 +230,27 @@ std::shared_ptr<grpc::Channel> GrpcClient::ChannelTo(const std::string& address)
   return channel;
 }
 
-Task<absl::StatusOr<bool>> GrpcClient::WaitConnected(const Context& outer, std::shared_ptr<grpc::Channel> channel, const std::string& address) {
-  Context ctx = outer.WithTimeout(kConnectLimit);
-  while (true) {
-    grpc_connectivity_state state = channel->GetState(/*try_to_connect=*/true);
-    if (state == GRPC_CHANNEL_READY) co_return true;
-    if (state == GRPC_CHANNEL_TRANSIENT_FAILURE || state == GRPC_CHANNEL_SHUTDOWN) co_return false;
-    auto changed = std::make_shared<Event>();
-    StateWatcher::Get().Watch(*channel, state, loop_->posts(), [changed] { changed->Set(); });
-    absl::Status waited = co_await changed->Wait(ctx);
-    if (waited.ok()) continue;
-    if (absl::IsCancelled(outer.status())) co_return outer.status();
-    co_return absl::UnavailableError(StrCat(address, " does not answer"));
-  }
-}
-
-Task<absl::StatusOr<std::unique_ptr<MessageStream>>> GrpcClient::Open(const Context& ctx, std::string address, std::string method) {
-  if (ctx.done()) co_return ctx.status();
+// A call on a channel that connects waits for it inside gRPC, and fails at once, with the reason, when connecting fails.
+Task<absl::StatusOr<std::unique_ptr<MessageStream>>> GrpcClient::Open(const Context& outer, std::string address, std::string method) {
+  if (outer.done()) co_return outer.status();
   std::shared_ptr<grpc::Channel> channel = ChannelTo(address);
-  CO_ASSIGN_OR_RETURN(bool connected, co_await WaitConnected(ctx, channel, address));
-  auto call = std::make_shared<Call>(loop_->posts(), std::move(channel), address);
-  call->Start(method, ctx.info());
-  auto stream = std::make_unique<Stream>(call);
-  if (!connected) {
-    // The call itself tells why there is no connection.
-    auto outcome = co_await call->Outcome(ctx.WithTimeout(kFailureLimit));
-    if (outcome.has_value() && !outcome->ok()) co_return absl::Status(outcome->code(), StrCat(address, ": ", outcome->message()));
+  bool connected = channel->GetState(/*try_to_connect=*/true) == GRPC_CHANNEL_READY;
+  auto call = std::make_shared<Call>(loop_->posts(), poller_, channel, address, std::move(method), outer.info());
+  auto stream = std::make_unique<Stream>(call, open_, ++last_call_);
+  if (connected) co_return stream;
+  call->Start();
+  Context ctx = outer.WithTimeout(kConnectLimit);
+  for (Duration look = kFirstLook; !ctx.done(); look = std::min(2 * look, kMaxLook)) {
+    auto outcome = co_await call->Outcome(ctx.WithTimeout(look));
+    if (outcome.has_value()) {
+      // An answer of a server that was reached, even an error, is for Receive to give.
+      if (!absl::IsUnavailable(*outcome)) co_return stream;
+      co_return absl::UnavailableError(StrCat(address, ": ", outcome->message()));
+    }
+    if (channel->GetState(false) == GRPC_CHANNEL_READY) co_return stream;
   }
-  co_return stream;
+  if (absl::IsCancelled(outer.status())) co_return outer.status();
+  co_return absl::UnavailableError(StrCat(address, " does not answer"));
 }
 
 }  // namespace insula::real

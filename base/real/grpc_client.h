@@ -21,7 +21,8 @@ inline constexpr char kPriorityKey[] = "insula-priority";
 
 class GrpcClient {
  public:
-  GrpcClient(Loop* loop, const TlsIdentity& identity, GrpcTransportOptions options);
+  GrpcClient(Loop* loop, GrpcPoller* poller, const TlsIdentity& identity, GrpcTransportOptions options);
+  // Cancels what still runs; the poller's WaitIdle then waits for its end.
   ~GrpcClient();
 
   Task<absl::StatusOr<std::unique_ptr<MessageStream>>> Open(const Context& ctx, std::string address, std::string method);
@@ -30,13 +31,15 @@ class GrpcClient {
   class Call;
   class Stream;
   std::shared_ptr<grpc::Channel> ChannelTo(const std::string& address);
-  // Waits until the channel is connected; true, or false if connecting fails at the moment.
-  Task<absl::StatusOr<bool>> WaitConnected(const Context& ctx, std::shared_ptr<grpc::Channel> channel, const std::string& address);
 
   Loop* loop_;
+  GrpcPoller* poller_;
   const GrpcTransportOptions options_;
   std::shared_ptr<grpc::ChannelCredentials> credentials_;
   std::map<std::string, std::shared_ptr<grpc::Channel>> channels_;  // one per address, kept
+  // Calls whose stream object lives, by an ever new number.
+  std::shared_ptr<std::map<uint64_t, Call*>> open_ = std::make_shared<std::map<uint64_t, Call*>>();
+  uint64_t last_call_ = 0;
 };
 
 }  // namespace insula::real

@@ -1,8 +1,6 @@
 #include "base/real/grpc_server.h"
 
 #include <grpcpp/security/server_credentials.h>
-#include <grpcpp/server_builder.h>
-#include <grpcpp/support/server_callback.h>
 
 #include <charconv>
 #include <chrono>
@@ -26,25 +24,47 @@ T NumberOr0(const std::multimap<grpc::string_ref, grpc::string_ref>& metadata, c
   return out;
 }
 
+// Calls that gRPC may hand out before the poller's thread has asked for more.
+constexpr int kAskAhead = 4;
+
 }  // namespace
 
-// One call. Owns itself until gRPC is done with it.
-class GrpcServer::Call : public GrpcStream, public grpc::ServerGenericBidiReactor {
+// Calls on their way from gRPC to the loop. Shared, so that either side may go first.
+class GrpcServer::Arrivals : public std::enable_shared_from_this<Arrivals> {
  public:
-  Call(std::shared_ptr<PostQueue> posts, grpc::GenericCallbackServerContext* context)
-      : GrpcStream(std::move(posts)), context_(context), method_(context->method()) {
-    const auto& metadata = context->client_metadata();
-    info_.trace_id = NumberOr0<uint64_t>(metadata, kTraceKey);
-    info_.priority = NumberOr0<int>(metadata, kPriorityKey);
-    if (auto auth = context->auth_context()) peer_ = IdentityOf(*auth);
-    peer_.address = context->peer();
-  }
+  Arrivals(GrpcServer* server, std::shared_ptr<PostQueue> posts, GrpcPoller* poller) : server_(server), posts_(std::move(posts)), poller_(poller) {}
 
-  void Start() {
-    self_ = std::static_pointer_cast<Call>(shared_from_this());
+  grpc::AsyncGenericService* service() { return &service_; }
+  GrpcPoller* poller() { return poller_; }
+  void AskForCall();
+  // Poller thread.
+  void Arrived(std::shared_ptr<Call> call);
+  // Loop: nothing is served from now on; calls that came and those that still come are refused.
+  void Close();
+
+ private:
+  void ServeOne(uint64_t id);
+
+  GrpcServer* server_;  // loop
+  std::shared_ptr<PostQueue> posts_;
+  GrpcPoller* poller_;
+  grpc::AsyncGenericService service_;
+  std::mutex mutex_;
+  bool closed_ = false;
+  uint64_t last_id_ = 0;
+  std::map<uint64_t, std::shared_ptr<Call>> unserved_;
+};
+
+class GrpcServer::Call : public GrpcStream {
+ public:
+  Call(std::shared_ptr<PostQueue> posts, std::shared_ptr<Arrivals> arrivals)
+      : GrpcStream(std::move(posts), arrivals->poller()), arrivals_(std::move(arrivals)) {}
+
+  void Ask() {
     std::lock_guard<std::mutex> lock(mutex_);
-    reading_ = true;
-    StartRead(&read_buffer_);
+    Begin();
+    context_.AsyncNotifyWhenDone(static_cast<Completion*>(&done_op_));  // comes only for calls that arrive
+    arrivals_->service()->RequestCall(&context_, &stream_, poller_->queue(), poller_->queue(), arrive_op_.Start());
   }
 
   // Ends the call once what was sent has gone. The first time counts. Any thread.
@@ -54,8 +74,7 @@ class GrpcServer::Call : public GrpcStream, public grpc::ServerGenericBidiReacto
     outcome_ = status;
     output_closed_ = true;
     abandoned_ = true;
-    inbox_.clear();
-    inbox_bytes_ = 0;
+    ClearInbox();
     if (outbox_.empty()) FinishNow();
   }
 
@@ -67,57 +86,78 @@ class GrpcServer::Call : public GrpcStream, public grpc::ServerGenericBidiReacto
   }
   void ClearHandlerContext() { handler_ctx_.reset(); }
 
-  const std::string& method() const { return method_; }
+  const std::string& method() const { return context_.method(); }
   const RequestInfo& info() const { return info_; }
   const PeerIdentity& peer() const { return peer_; }
 
  private:
-  void StartReading(grpc::ByteBuffer* into) override {
-    if (!finished_) StartRead(into);
-  }
-  void StartWriting(const grpc::ByteBuffer* message, bool more_follows) override {
+  void StartRead(grpc::ByteBuffer* into, void* tag) override { stream_.Read(into, tag); }
+  void StartWrite(const grpc::ByteBuffer& message, bool more_follows, void* tag) override {
     grpc::WriteOptions options;
     if (more_follows) options.set_buffer_hint();
-    StartWrite(message, options);
+    stream_.Write(message, options, tag);
   }
+  void OnInputEnd() override {}
   void OnOutboxEmpty() override {
     if (outcome_.has_value()) FinishNow();
   }
   std::optional<absl::Status> EndOfInput() override {
-    if (cancelled_ || context_->IsCancelled()) return absl::CancelledError("the caller is gone");
+    if (cancelled_) return absl::CancelledError("the caller is gone");
     return absl::OkStatus();
   }
-  void FinishNow() {
-    if (std::exchange(finished_, true)) return;
-    Finish(ToGrpc(*outcome_));
+  void FinishNow() { stream_.Finish(ToGrpc(*outcome_), finish_op_.Start()); }
+
+  void ArriveDone(bool ok) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    if (!ok) {  // the server shuts down: there is no call
+      complete_ = true;
+      return;
+    }
+    done_op_.Start();
+    const auto& metadata = context_.client_metadata();
+    info_.trace_id = NumberOr0<uint64_t>(metadata, kTraceKey);
+    info_.priority = NumberOr0<int>(metadata, kPriorityKey);
+    if (auto auth = context_.auth_context()) peer_ = IdentityOf(*auth);
+    peer_.address = context_.peer();
+    Read();
+    lock.unlock();
+    arrivals_->AskForCall();
+    arrivals_->Arrived(std::static_pointer_cast<Call>(shared_from_this()));
   }
 
-  void OnReadDone(bool ok) override { ReadDone(ok); }
-  void OnWriteDone(bool ok) override { WriteDone(ok); }
-  void OnCancel() override {
+  // The call is over as far as the network goes: finished, or cancelled.
+  void DoneDone(bool) {
     std::lock_guard<std::mutex> lock(mutex_);
+    network_done_ = true;
+    complete_ = finish_done_;
+    if (!context_.IsCancelled()) return;
     cancelled_ = true;
     output_broken_ = true;
     Notify();
-    posts_->Post([self = shared_from_this()] {
-      auto* call = static_cast<Call*>(self.get());
-      if (call->handler_ctx_ != nullptr) call->handler_ctx_->Cancel(absl::CancelledError("the caller is gone"));
+    posts_->Post([self = std::static_pointer_cast<Call>(shared_from_this())] {
+      if (self->handler_ctx_ != nullptr) self->handler_ctx_->Cancel(absl::CancelledError("the caller is gone"));
     });
   }
-  void OnDone() override {
-    // The last reference goes on the loop, where waiters live.
-    posts_->Post([self = std::move(self_)] {});
+
+  void FinishDone(bool) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    finish_done_ = true;
+    complete_ = network_done_;
   }
 
-  grpc::GenericCallbackServerContext* context_;  // valid until OnDone, which comes only after Finish
-  const std::string method_;
+  std::shared_ptr<Arrivals> arrivals_;
+  grpc::GenericServerContext context_;
+  grpc::GenericServerAsyncReaderWriter stream_{&context_};
+  Op arrive_op_{this, static_cast<Op::Done>(&Call::ArriveDone)};
+  Op done_op_{this, static_cast<Op::Done>(&Call::DoneDone)};
+  Op finish_op_{this, static_cast<Op::Done>(&Call::FinishDone)};
   RequestInfo info_;
   PeerIdentity peer_;
-  std::shared_ptr<Call> self_;
   std::unique_ptr<Context> handler_ctx_;  // loop
   // Under mutex_:
   std::optional<absl::Status> outcome_;
-  bool finished_ = false;
+  bool network_done_ = false;
+  bool finish_done_ = false;
   bool cancelled_ = false;
 };
 
@@ -133,60 +173,49 @@ class GrpcServer::Stream : public MessageStream {
   std::shared_ptr<Call> call_;
 };
 
-// Takes calls from gRPC and hands them to the loop. Shared by both, so either may go first.
-class GrpcServer::Service : public grpc::CallbackGenericService, public std::enable_shared_from_this<Service> {
- public:
-  Service(GrpcServer* server, std::shared_ptr<PostQueue> posts) : server_(server), posts_(std::move(posts)) {}
-
-  grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override {
-    auto call = std::make_shared<Call>(posts_, context);
-    call->Start();
-    Call* reactor = call.get();
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      if (!closed_) {
-        uint64_t id = ++last_id_;
-        unserved_.emplace(id, call);
-        posts_->Post([self = shared_from_this(), id] { self->ServeOne(id); });
-        return reactor;
-      }
-    }
-    call->End(absl::UnavailableError("the server is shutting down"));
-    return reactor;
+void GrpcServer::Arrivals::AskForCall() {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (closed_) return;
   }
+  std::make_shared<Call>(posts_, shared_from_this())->Ask();
+}
 
-  // Loop: nothing is served from now on; calls that came and those that still come are refused.
-  void Close() {
-    std::map<uint64_t, std::shared_ptr<Call>> refused;
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      closed_ = true;
-      refused.swap(unserved_);
+void GrpcServer::Arrivals::Arrived(std::shared_ptr<Call> call) {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (!closed_) {
+      uint64_t id = ++last_id_;
+      unserved_.emplace(id, std::move(call));
+      posts_->Post([self = shared_from_this(), id] { self->ServeOne(id); });
+      return;
     }
-    server_ = nullptr;
-    for (auto& [id, call] : refused) call->End(absl::UnavailableError("the server is shutting down"));
   }
+  call->End(absl::UnavailableError("the server is shutting down"));
+}
 
- private:
-  void ServeOne(uint64_t id) {
-    std::shared_ptr<Call> call;
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      auto it = unserved_.find(id);
-      if (it == unserved_.end()) return;
-      call = std::move(it->second);
-      unserved_.erase(it);
-    }
-    server_->Serve(call);
+void GrpcServer::Arrivals::ServeOne(uint64_t id) {
+  std::shared_ptr<Call> call;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    auto it = unserved_.find(id);
+    if (it == unserved_.end()) return;
+    call = std::move(it->second);
+    unserved_.erase(it);
   }
+  server_->Serve(call);
+}
 
-  GrpcServer* server_;  // loop
-  std::shared_ptr<PostQueue> posts_;
-  std::mutex mutex_;
-  bool closed_ = false;
-  uint64_t last_id_ = 0;
-  std::map<uint64_t, std::shared_ptr<Call>> unserved_;
-};
+void GrpcServer::Arrivals::Close() {
+  std::map<uint64_t, std::shared_ptr<Call>> refused;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    closed_ = true;
+    refused.swap(unserved_);
+  }
+  server_ = nullptr;
+  for (auto& [id, call] : refused) call->End(absl::UnavailableError("the server is shutting down"));
+}
 
 // Ends a call with its handler's status, or as cut off when the handler's frame is destroyed.
 class GrpcServer::Finisher {
@@ -206,15 +235,18 @@ class GrpcServer::Finisher {
   std::shared_ptr<Call> call_;
 };
 
-GrpcServer::GrpcServer(Loop* loop, std::shared_ptr<const TlsIdentity> identity, GrpcTransportOptions options)
+GrpcServer::GrpcServer(Loop* loop, GrpcPoller* poller, std::unique_ptr<grpc::ServerBuilder> builder,
+                       std::shared_ptr<const TlsIdentity> identity, GrpcTransportOptions options)
     : loop_(loop),
+      poller_(poller),
+      builder_(std::move(builder)),
       identity_(std::move(identity)),
       options_(std::move(options)),
-      service_(std::make_shared<Service>(this, loop->posts())),
+      arrivals_(std::make_shared<Arrivals>(this, loop->posts(), poller)),
       handlers_(std::make_unique<TaskGroup>(Context::Background(loop))) {}
 
 GrpcServer::~GrpcServer() {
-  service_->Close();
+  arrivals_->Close();
   handlers_.reset();  // destroys the handlers, which ends their calls
   if (server_ != nullptr) server_->Shutdown(std::chrono::system_clock::now());
 }
@@ -225,27 +257,28 @@ void GrpcServer::Handle(std::string method, Transport::Handler handler) {
 }
 
 absl::StatusOr<int> GrpcServer::Listen(const std::string& address) {
-  CHECK(server_ == nullptr) << "Listen twice";
+  CHECK(builder_ != nullptr) << "Listen twice";
   grpc::SslServerCredentialsOptions ssl(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
   ssl.pem_root_certs = identity_->ca_pem();
   ssl.pem_key_cert_pairs.push_back({identity_->key_pem(), identity_->chain_pem()});
-  grpc::ServerBuilder builder;
   int port = 0;
-  builder.AddListeningPort(address, grpc::SslServerCredentials(ssl), &port);
-  builder.RegisterCallbackGenericService(service_.get());
-  builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
-  builder.SetMaxSendMessageSize(-1);
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  // Half as often as the clients, whose pings keep the path warm.
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, Millis(2 * options_.keepalive_time));
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Millis(options_.keepalive_timeout));
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 0);
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 500);
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 4 << 20);
-  server_ = builder.BuildAndStart();
+  auto builder = std::move(builder_);
+  builder->AddListeningPort(address, grpc::SslServerCredentials(ssl), &port);
+  builder->RegisterAsyncGenericService(arrivals_->service());
+  builder->SetMaxReceiveMessageSize(kMaxMessageBytes);
+  builder->SetMaxSendMessageSize(-1);
+  builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  // Half as often as the clients, whose pings tell both sides of a broken path.
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, Millis(2 * options_.keepalive_time));
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Millis(options_.keepalive_timeout));
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 0);
+  builder->AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  builder->AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 500);
+  builder->AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  builder->AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 4 << 20);
+  server_ = builder->BuildAndStart();
   if (server_ == nullptr) return absl::AlreadyExistsError(StrCat("cannot listen on ", address, ": the port is in use, or the address not ours"));
+  for (int i = 0; i < kAskAhead; ++i) arrivals_->AskForCall();
   return port;
 }
 

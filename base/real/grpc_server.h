@@ -1,11 +1,12 @@
 // The serving side of the gRPC transport (private to base/real; shows gRPC).
 //
-//   gRPC thread: CreateReactor ─► Call ─(post)─► loop: Serve ─► handler's task ─► Finish
+//   poller thread: a call arrives, the next is asked for ─(post)─► loop: Serve ─► handler's task ─► End
 #ifndef INSULA_BASE_REAL_GRPC_SERVER_H_
 #define INSULA_BASE_REAL_GRPC_SERVER_H_
 
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
 
 #include <map>
 #include <memory>
@@ -20,8 +21,10 @@ namespace insula::real {
 
 class GrpcServer {
  public:
-  GrpcServer(Loop* loop, std::shared_ptr<const TlsIdentity> identity, GrpcTransportOptions options);
-  // Ends what still runs, and waits for gRPC's part of it.
+  // `builder` is the one that made the poller's queue.
+  GrpcServer(Loop* loop, GrpcPoller* poller, std::unique_ptr<grpc::ServerBuilder> builder, std::shared_ptr<const TlsIdentity> identity,
+             GrpcTransportOptions options);
+  // Ends what still runs; the poller's WaitIdle then waits for gRPC's part of it.
   ~GrpcServer();
 
   void Handle(std::string method, Transport::Handler handler);
@@ -31,16 +34,18 @@ class GrpcServer {
  private:
   class Call;
   class Stream;
-  class Service;
+  class Arrivals;
   class Finisher;
   void Serve(const std::shared_ptr<Call>& call);
   Task<void> RunHandler(std::shared_ptr<Call> call, Context ctx);
 
   Loop* loop_;
+  GrpcPoller* poller_;
+  std::unique_ptr<grpc::ServerBuilder> builder_;
   std::shared_ptr<const TlsIdentity> identity_;
   const GrpcTransportOptions options_;
   std::map<std::string, Transport::Handler> methods_;  // fixed once listening
-  std::shared_ptr<Service> service_;
+  std::shared_ptr<Arrivals> arrivals_;
   std::shared_ptr<grpc::Server> server_;
   std::unique_ptr<TaskGroup> handlers_;
 };

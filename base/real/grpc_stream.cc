@@ -19,8 +19,6 @@ constexpr size_t kOutboxBytes = 1 << 20;
 // From here on a message's bytes are handed to gRPC instead of copied.
 constexpr size_t kCopyLimit = 8 << 10;
 
-}  // namespace
-
 grpc::ByteBuffer ToByteBuffer(std::string bytes) {
   if (bytes.size() <= kCopyLimit) {
     grpc::Slice slice(bytes);
@@ -43,6 +41,8 @@ std::string ToString(const grpc::ByteBuffer& buffer) {
   return out;
 }
 
+}  // namespace
+
 // The two libraries' codes have the same numbers.
 absl::Status FromGrpc(const grpc::Status& status) {
   return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
@@ -52,11 +52,12 @@ grpc::Status ToGrpc(const absl::Status& status) {
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), std::string(status.message()));
 }
 
+// --------------------------------------------------------------------------------------------------------------- loop
+
 Task<absl::Status> GrpcStream::Send(const Context& ctx, std::string message) {
   if (message.size() > kMaxMessageBytes) co_return absl::ResourceExhaustedError(StrCat("a message of ", message.size(), " bytes is too large"));
   size_t size = message.size();
   grpc::ByteBuffer buffer = ToByteBuffer(std::move(message));
-  const grpc::ByteBuffer* start = nullptr;
   while (true) {
     if (ctx.done()) co_return ctx.status();
     {
@@ -64,35 +65,27 @@ Task<absl::Status> GrpcStream::Send(const Context& ctx, std::string message) {
       if (output_broken_) co_return absl::UnavailableError("the stream is broken");
       CHECK(!output_closed_) << "Send after the end";
       if (outbox_bytes_ < kOutboxBytes) {
-        bool idle = outbox_.empty();
         outbox_.push_back(std::move(buffer));
         outbox_bytes_ += size;
-        if (idle) {
-          start = &outbox_.front();
-          HoldForWrite();
-        }
-        break;
+        if (outbox_.size() == 1 && MayWrite()) StartOutbox();
+        co_return absl::OkStatus();
       }
       somebody_waits_ = true;
     }
     CO_RETURN_IF_ERROR(co_await changed_.Wait(ctx));
   }
-  if (start != nullptr) StartWriting(start, false);
-  co_return absl::OkStatus();
 }
 
 Task<absl::StatusOr<std::optional<std::string>>> GrpcStream::Receive(const Context& ctx) {
   while (true) {
     {
       std::lock_guard<std::mutex> lock(mutex_);
+      BeforeReceive();
       if (!inbox_.empty()) {
         std::optional<std::string> message = std::move(inbox_.front());
         inbox_.pop_front();
         inbox_bytes_ -= message->size();
-        if (!reading_ && !input_ended_) {
-          reading_ = true;
-          StartReading(&read_buffer_);
-        }
+        if (!reading_ && !input_ended_) Read();
         co_return message;
       }
       if (input_ended_) {
@@ -107,54 +100,77 @@ Task<absl::StatusOr<std::optional<std::string>>> GrpcStream::Receive(const Conte
   }
 }
 
-void GrpcStream::ReadDone(bool ok) {
-  std::lock_guard<std::mutex> lock(mutex_);
-  reading_ = false;
-  if (!ok) {
-    input_ended_ = true;
-    OnInputEnd();
-    Notify();
-    return;
-  }
-  if (!abandoned_) {
-    inbox_.push_back(ToString(read_buffer_));
-    inbox_bytes_ += inbox_.back().size();
-  }
-  read_buffer_.Clear();
-  if (inbox_bytes_ < kInboxBytes && inbox_.size() < kInboxMessages) {
-    reading_ = true;
-    StartReading(&read_buffer_);
-  }
-  Notify();
+// -------------------------------------------------------------------------------------------------------- both threads
+
+void GrpcStream::Begin() {
+  self_ = shared_from_this();
+  poller_->CallBegins();
 }
 
-void GrpcStream::WriteDone(bool ok) {
-  const grpc::ByteBuffer* start = nullptr;
-  bool more = false;
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    outbox_bytes_ -= outbox_.front().Length();
-    outbox_.pop_front();
-    if (!ok) {
-      output_broken_ = true;
-      outbox_.clear();
-      outbox_bytes_ = 0;
-    }
-    if (outbox_.empty()) {
-      OnOutboxEmpty();
-    } else {
-      start = &outbox_.front();
-      more = outbox_.size() > 1;
-      HoldForWrite();
-    }
-    Notify();
-  }
-  if (start != nullptr) StartWriting(start, more);
+void GrpcStream::Read() {
+  reading_ = true;
+  StartRead(&read_buffer_, read_op_.Start());
+}
+
+void GrpcStream::StartOutbox() {
+  if (!outbox_.empty()) StartWrite(outbox_.front(), outbox_.size() > 1, write_op_.Start());
 }
 
 void GrpcStream::Notify() {
   if (!std::exchange(somebody_waits_, false)) return;
   posts_->Post([self = shared_from_this()] { self->changed_.NotifyAll(); });
+}
+
+// ------------------------------------------------------------------------------------------------------ poller thread
+
+void GrpcStream::OpDone(Op::Done done, bool ok) {
+  (this->*done)(ok);
+  std::shared_ptr<GrpcStream> last;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (--ops_ > 0 || !complete_) return;
+    last = std::move(self_);
+  }
+  // The last reference goes on the loop, where waiters and contexts live.
+  GrpcPoller* poller = poller_;
+  posts_->Post([last = std::move(last)] {});
+  poller->CallEnded();
+}
+
+void GrpcStream::ReadDone(bool ok) {
+  std::string message;
+  if (ok) message = ToString(read_buffer_);
+  std::lock_guard<std::mutex> lock(mutex_);
+  read_buffer_.Clear();
+  reading_ = false;
+  if (!ok) {
+    input_ended_ = true;
+    OnInputEnd();
+  } else if (abandoned_) {
+    Read();
+  } else {
+    inbox_bytes_ += message.size();
+    inbox_.push_back(std::move(message));
+    if (inbox_bytes_ < kInboxBytes && inbox_.size() < kInboxMessages) Read();
+  }
+  Notify();
+}
+
+void GrpcStream::WriteDone(bool ok) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  outbox_bytes_ -= outbox_.front().Length();
+  outbox_.pop_front();
+  if (!ok || output_broken_) {
+    output_broken_ = true;
+    outbox_.clear();
+    outbox_bytes_ = 0;
+  }
+  if (outbox_.empty()) {
+    OnOutboxEmpty();
+  } else {
+    StartOutbox();
+  }
+  Notify();
 }
 
 }  // namespace insula::real

@@ -1,13 +1,14 @@
-// One gRPC stream between gRPC's threads and the loop, for both sides of a call (private to base/real; shows gRPC).
+// One gRPC stream between gRPC's thread and the loop, for both sides of a call (private to base/real; shows gRPC).
 //
-//   gRPC threads                                   loop
-//   OnReadDone  ─► inbox  ──(post, only if somebody waits)──►  Receive
-//   OnWriteDone ◄─ outbox ◄──────────────────────────────────  Send; the next write starts on gRPC's thread
+//   poller thread                                  loop
+//   read complete  ─► inbox  ──(post, only if somebody waits)──►  Receive
+//   write complete ◄─ outbox ◄──────────────────────────────────  Send; the next write starts on the poller's thread
 //
 // Invariants, under mutex_:
-//   G1  At most one read and one write are under way; a write is, while the outbox is not empty and output is not broken.
+//   G1  At most one read and one write are under way; a write is, while the outbox is not empty.
 //   G2  A read is under way unless the inbox is full or input has ended.
-// Lock order: mutex_ is a leaf, but gRPC's Start… functions are called under it; gRPC calls back on its own threads only.
+//   G3  The stream owns itself while operations are under way, and until gRPC is done with the call.
+// Lock order: mutex_, then PostQueue's. gRPC's operations are started under mutex_; they complete on the poller's thread.
 #ifndef INSULA_BASE_REAL_GRPC_STREAM_H_
 #define INSULA_BASE_REAL_GRPC_STREAM_H_
 
@@ -25,19 +26,18 @@
 #include "base/async/context.h"
 #include "base/async/task.h"
 #include "base/async/wait.h"
+#include "base/real/grpc_poller.h"
 #include "base/real/loop.h"
 #include "base/runtime/transport.h"
 
 namespace insula::real {
 
-grpc::ByteBuffer ToByteBuffer(std::string bytes);
-std::string ToString(const grpc::ByteBuffer& buffer);
 absl::Status FromGrpc(const grpc::Status& status);
 grpc::Status ToGrpc(const absl::Status& status);
 
 class GrpcStream : public std::enable_shared_from_this<GrpcStream> {
  public:
-  explicit GrpcStream(std::shared_ptr<PostQueue> posts) : posts_(std::move(posts)) {}
+  GrpcStream(std::shared_ptr<PostQueue> posts, GrpcPoller* poller) : posts_(std::move(posts)), poller_(poller) {}
   GrpcStream(const GrpcStream&) = delete;
   GrpcStream& operator=(const GrpcStream&) = delete;
   virtual ~GrpcStream() = default;
@@ -47,38 +47,72 @@ class GrpcStream : public std::enable_shared_from_this<GrpcStream> {
   Task<absl::StatusOr<std::optional<std::string>>> Receive(const Context& ctx);
 
  protected:
-  // What the stream does of gRPC, by side. Under mutex_, except StartWriting.
-  virtual void StartReading(grpc::ByteBuffer* into) = 0;
-  // Keeps the call alive until StartWriting has returned, if it can end by itself. Under mutex_.
-  virtual void HoldForWrite() {}
-  virtual void StartWriting(const grpc::ByteBuffer* message, bool more_follows) = 0;
-  virtual void OnInputEnd() {}
-  virtual void OnOutboxEmpty() {}
-  // What Receive gives at the end of input, once known; nullopt: wait for OnDone. Under mutex_.
+  // One kind of operation under way at most once at a time.
+  class Op : public Completion {
+   public:
+    using Done = void (GrpcStream::*)(bool ok);
+    Op(GrpcStream* stream, Done done, bool late = false) : stream_(stream), done_(done), late_(late) {}
+    // To be handed to gRPC. Under mutex_.
+    void* Start() {
+      ++stream_->ops_;
+      return static_cast<Completion*>(this);
+    }
+    void Complete(bool ok) override { stream_->OpDone(done_, ok); }
+    bool Late(bool ok) const override { return late_ && !ok; }
+
+   private:
+    GrpcStream* stream_;
+    Done done_;
+    bool late_;
+  };
+
+  // Call before the first operation.
+  void Begin();
+  // What each side does of gRPC. All under mutex_.
+  // False: not yet, StartOutbox will be called when writing is possible.
+  virtual bool MayWrite() { return true; }
+  virtual void BeforeReceive() {}
+  virtual void StartRead(grpc::ByteBuffer* into, void* tag) = 0;
+  virtual void StartWrite(const grpc::ByteBuffer& message, bool more_follows, void* tag) = 0;
+  virtual void OnInputEnd() = 0;
+  virtual void OnOutboxEmpty() = 0;
+  // What Receive gives at the end of input; nullopt: not known yet.
   virtual std::optional<absl::Status> EndOfInput() = 0;
 
-  // ---- gRPC threads, from the reactors
-  void ReadDone(bool ok);
-  void WriteDone(bool ok);
-  // Wakes whoever waits on the loop. Under mutex_.
-  void Notify();
+  void Read();         // under mutex_
+  void StartOutbox();  // under mutex_; writes the first message, if there is one
+  void Notify();       // under mutex_; wakes whoever waits on the loop
+  void ClearInbox() {
+    inbox_.clear();
+    inbox_bytes_ = 0;
+  }
 
   std::shared_ptr<PostQueue> posts_;
+  GrpcPoller* poller_;  // valid while the call is not complete
   std::mutex mutex_;
   // Under mutex_:
-  std::deque<std::string> inbox_;
-  size_t inbox_bytes_ = 0;
   bool reading_ = false;
   bool input_ended_ = false;
-  std::deque<grpc::ByteBuffer> outbox_;
-  size_t outbox_bytes_ = 0;
+  std::deque<grpc::ByteBuffer> outbox_;  // the first one is being written
   bool output_broken_ = false;
   bool output_closed_ = false;  // CloseSend, or the server's end
   bool abandoned_ = false;      // the stream's object is gone: discard what still comes
-  bool somebody_waits_ = false;
-  grpc::ByteBuffer read_buffer_;  // of the read under way
+  bool complete_ = false;       // gRPC is done with the call but for operations under way
 
  private:
+  void OpDone(Op::Done done, bool ok);
+  void ReadDone(bool ok);
+  void WriteDone(bool ok);
+
+  std::deque<std::string> inbox_;
+  size_t inbox_bytes_ = 0;
+  size_t outbox_bytes_ = 0;
+  bool somebody_waits_ = false;
+  int ops_ = 0;
+  grpc::ByteBuffer read_buffer_;
+  Op read_op_{this, &GrpcStream::ReadDone, /*late=*/true};
+  Op write_op_{this, &GrpcStream::WriteDone};
+  std::shared_ptr<GrpcStream> self_;
   Condition changed_;  // loop
 };
 

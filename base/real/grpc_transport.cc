@@ -1,7 +1,10 @@
+#include <grpcpp/server_builder.h>
+
 #include <memory>
 #include <utility>
 
 #include "base/real/grpc_client.h"
+#include "base/real/grpc_poller.h"
 #include "base/real/grpc_server.h"
 #include "base/real/loop.h"
 #include "base/real/real_world.h"
@@ -33,22 +36,31 @@ Task<absl::Status> WatchHealth(Context ctx, std::unique_ptr<MessageStream> strea
 
 class GrpcTransport : public Transport {
  public:
-  GrpcTransport(Loop* loop, const std::shared_ptr<const TlsIdentity>& identity, const GrpcTransportOptions& options)
-      : client_(loop, *identity, options), server_(loop, identity, options) {
-    server_.Handle("/grpc.health.v1.Health/Check", CheckHealth);
-    server_.Handle("/grpc.health.v1.Health/Watch", WatchHealth);
+  GrpcTransport(Loop* loop, const std::shared_ptr<const TlsIdentity>& identity, const GrpcTransportOptions& options) {
+    auto builder = std::make_unique<grpc::ServerBuilder>();
+    poller_ = std::make_unique<GrpcPoller>(builder->AddCompletionQueue());
+    client_ = std::make_unique<GrpcClient>(loop, poller_.get(), *identity, options);
+    server_ = std::make_unique<GrpcServer>(loop, poller_.get(), std::move(builder), identity, options);
+    server_->Handle("/grpc.health.v1.Health/Check", CheckHealth);
+    server_->Handle("/grpc.health.v1.Health/Watch", WatchHealth);
+  }
+  ~GrpcTransport() override {
+    server_.reset();
+    client_.reset();
+    poller_->WaitIdle();
   }
 
   Task<absl::StatusOr<std::unique_ptr<MessageStream>>> Open(const Context& ctx, std::string address, std::string method) override {
-    return client_.Open(ctx, std::move(address), std::move(method));
+    return client_->Open(ctx, std::move(address), std::move(method));
   }
-  void Handle(std::string method, Handler handler) override { server_.Handle(std::move(method), std::move(handler)); }
-  absl::StatusOr<int> Listen(const std::string& address) override { return server_.Listen(address); }
-  Task<void> Shutdown(Duration grace) override { return server_.Shutdown(grace); }
+  void Handle(std::string method, Handler handler) override { server_->Handle(std::move(method), std::move(handler)); }
+  absl::StatusOr<int> Listen(const std::string& address) override { return server_->Listen(address); }
+  Task<void> Shutdown(Duration grace) override { return server_->Shutdown(grace); }
 
  private:
-  GrpcClient client_;
-  GrpcServer server_;
+  std::unique_ptr<GrpcPoller> poller_;
+  std::unique_ptr<GrpcClient> client_;
+  std::unique_ptr<GrpcServer> server_;
 };
 
 }  // namespace

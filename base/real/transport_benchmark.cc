@@ -1,9 +1,14 @@
-// Prints the latency of ping-pongs on loopback: message streams (gRPC, mutual TLS), byte streams (plain, TLS), file syncs.
+// Prints the latency of ping-pongs on loopback: message streams (gRPC, mutual TLS,
+// between two processes), byte streams (plain, TLS), file syncs.
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <string>
 #include <vector>
 
+#include "base/async/blocking.h"
 #include "base/async/context.h"
 #include "base/async/task.h"
 #include "base/async/task_group.h"
@@ -51,10 +56,24 @@ Task<absl::StatusOr<std::vector<double>>> Measure(const Context& ctx, int rounds
   co_return micros;
 }
 
-Task<absl::Status> Messages(Context ctx, RealExecutor* loop, Identities* ids) {
-  auto server = MakeGrpcTransport(loop, ids->Node(1));
-  server->Handle("/bench.Echo/Echo", Echo);
-  CO_ASSIGN_OR_RETURN(int port, server->Listen("127.0.0.1:0"));
+// The other process: serves until the pipe's other end closes.
+int Serve(Identities* ids, int port_pipe, int end_pipe) {
+  auto loop = MakeRealExecutor();
+  absl::Status status = loop->RunMain([&](Context ctx) -> Task<absl::Status> {
+    auto server = MakeGrpcTransport(loop.get(), ids->Node(1));
+    server->Handle("/bench.Echo/Echo", Echo);
+    CO_ASSIGN_OR_RETURN(int port, server->Listen("127.0.0.1:0"));
+    CHECK_EQ(write(port_pipe, &port, sizeof(port)), static_cast<ssize_t>(sizeof(port)));
+    co_await Blocking<int>(ctx, [end_pipe] {
+      char c;
+      return static_cast<int>(read(end_pipe, &c, 1));
+    });
+    co_return absl::OkStatus();
+  });
+  return status.ok() ? 0 : 1;
+}
+
+Task<absl::Status> Messages(Context ctx, RealExecutor* loop, Identities* ids, int port) {
   auto client = MakeGrpcTransport(loop, ids->Node(2));
   std::string address = StrCat("127.0.0.1:", port);
   CO_ASSIGN_OR_RETURN(auto stream, co_await client->Open(ctx, address, "/bench.Echo/Echo"));
@@ -132,14 +151,27 @@ Task<absl::Status> Syncs(Context ctx, FileSystem* files, std::string dir) {
 }
 
 int Main(const std::string& dir) {
-  RealWorld world;
   Identities ids;
+  int port_pipe[2], end_pipe[2];
+  CHECK_EQ(pipe(port_pipe), 0);
+  CHECK_EQ(pipe(end_pipe), 0);
+  pid_t server = fork();
+  if (server == 0) {
+    close(end_pipe[1]);
+    return Serve(&ids, port_pipe[1], end_pipe[0]);
+  }
+  int port = 0;
+  CHECK_EQ(read(port_pipe[0], &port, sizeof(port)), static_cast<ssize_t>(sizeof(port)));
+  RealWorld world;
   absl::Status status = world.executor()->RunMain([&](Context ctx) -> Task<absl::Status> {
-    CO_RETURN_IF_ERROR(co_await Messages(ctx, world.executor(), &ids));
+    CO_RETURN_IF_ERROR(co_await Messages(ctx, world.executor(), &ids, port));
     CO_RETURN_IF_ERROR(co_await Bytes(ctx, world.executor(), world.runtime().network, &ids, false));
     CO_RETURN_IF_ERROR(co_await Bytes(ctx, world.executor(), world.runtime().network, &ids, true));
     co_return co_await Syncs(ctx, world.runtime().files, dir);
   });
+  close(end_pipe[1]);
+  int exit_code = 0;
+  CHECK_EQ(waitpid(server, &exit_code, 0), server);
   if (!status.ok()) std::fprintf(stderr, "%s\n", status.ToString().c_str());
   return status.ok() ? 0 : 1;
 }
