@@ -24,7 +24,10 @@ Task<absl::Status> Operator::Run(Context ctx, std::function<void()> on_ready) {
   }));
   tasks.Spawn(pool_.Run(tasks.ctx()));
   absl::Status loaded = co_await registry_->WaitLoaded(ctx);
-  if (loaded.ok()) on_ready();
+  if (loaded.ok()) {
+    lives_.SettleOrphans();
+    on_ready();
+  }
   co_await tasks.Wait();
   co_return ctx.status();
 }

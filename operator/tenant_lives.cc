@@ -93,7 +93,8 @@ Task<absl::StatusOr<v1::EnsurePodResponse>> TenantLives::Wake(const Context& ctx
   watch.Lap("pool");
   auto stamp = stamps_->Make(record);
   watch.Lap("certificate");
-  absl::StatusOr<v1::StampResponse> stamped = stamp.status();
+  absl::StatusOr<v1::StampResponse> stamped = absl::InternalError("no stamp was made");
+  if (!stamp.ok()) stamped = stamp.status();
   if (stamp.ok()) {
     pod.set_tenant_id(tenant);
     pod.set_generation(record.generation());
@@ -186,8 +187,10 @@ Task<absl::StatusOr<TenantRecord>> TenantLives::SuspendLocked(const Context& ctx
     }
     closed.push_back(pod);
   }
-  absl::StatusOr<TenantRecord> updated = failure;
-  if (failure.ok()) {
+  absl::StatusOr<TenantRecord> updated = record;
+  if (!failure.ok()) {
+    updated = failure;
+  } else {
     if (record.state() == pb::SUSPENDED) {
       updated = record;
     } else if (record.state() == pb::DROPPING) {
@@ -251,6 +254,22 @@ void TenantLives::TakeOver(const std::vector<Pod>& pods) {
       pods_->Put(pod);
     }
   }
+}
+
+void TenantLives::SettleOrphans() {
+  for (const TenantRecord* record : registry_->All()) {
+    if (record->state() == pb::ACTIVE && pods_->OfTenant(record->id()).empty()) tasks_.Spawn(SettleOrphan(tasks_.ctx(), record->id()));
+  }
+}
+
+Task<void> TenantLives::SettleOrphan(Context ctx, TenantId tenant) {
+  Life& life = LifeOf(tenant);
+  if (!(co_await life.step.Acquire(ctx)).ok()) co_return;
+  StepGuard guard(&life.step);
+  if (!pods_->OfTenant(tenant).empty()) co_return;  // a client was faster
+  auto suspended = co_await SuspendLocked(ctx, tenant, /*force=*/false);
+  // No harm: the next connection wakes it in any case.
+  if (!suspended.ok()) LOG_WARN("a tenant without a pod could not be marked suspended", {"tenant", tenant}, {"status", suspended.status().ToString()});
 }
 
 void TenantLives::OnRecordChanged(TenantId tenant) {

@@ -47,6 +47,8 @@ class TenantLives {
 
   // What Adopt found; before anything else.
   void TakeOver(const std::vector<Pod>& pods);
+  // Once the registry is loaded: tenants that are ACTIVE without a pod (all processes were killed) count as suspended.
+  void SettleOrphans();
   // The registry's record changed (or is gone).
   void OnRecordChanged(TenantId tenant);
   void OnPodExit(std::string pod_id, std::string how);
@@ -72,6 +74,7 @@ class TenantLives {
   Task<void> WatchPod(Context ctx, Pod pod);
   Task<void> SuspendWhenIdle(Context ctx, Pod pod);
   Task<void> Replace(Context ctx, TenantId tenant);
+  Task<void> SettleOrphan(Context ctx, TenantId tenant);
   Task<void> FinishDrop(Context ctx, TenantId tenant);
 
   TenantRegistry* registry_;
