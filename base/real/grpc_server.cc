@@ -1,5 +1,6 @@
 #include "base/real/grpc_server.h"
 
+#include <grpc/grpc.h>
 #include <grpcpp/security/server_credentials.h>
 
 #include <charconv>
@@ -97,7 +98,8 @@ class GrpcServer::Call : public GrpcStream {
     if (more_follows) options.set_buffer_hint();
     stream_.Write(message, options, tag);
   }
-  void OnInputEnd() override {}
+  // The end of the caller's messages, or of the call: the word of the latter may come later, on its own.
+  void OnInputEnd() override { cancelled_ |= grpc_call_failed_before_recv_message(context_.c_call()) != 0; }
   void OnOutboxEmpty() override {
     if (outcome_.has_value()) FinishNow();
   }
@@ -245,7 +247,9 @@ GrpcServer::GrpcServer(Loop* loop, GrpcPoller* poller, std::unique_ptr<grpc::Ser
       arrivals_(std::make_shared<Arrivals>(this, loop->posts(), poller)),
       handlers_(std::make_unique<TaskGroup>(Context::Background(loop))) {}
 
-GrpcServer::~GrpcServer() {
+GrpcServer::~GrpcServer() = default;
+
+void GrpcServer::Stop() {
   arrivals_->Close();
   handlers_.reset();  // destroys the handlers, which ends their calls
   if (server_ != nullptr) server_->Shutdown(std::chrono::system_clock::now());

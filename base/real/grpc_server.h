@@ -24,8 +24,10 @@ class GrpcServer {
   // `builder` is the one that made the poller's queue.
   GrpcServer(Loop* loop, GrpcPoller* poller, std::unique_ptr<grpc::ServerBuilder> builder, std::shared_ptr<const TlsIdentity> identity,
              GrpcTransportOptions options);
-  // Ends what still runs; the poller's WaitIdle then waits for gRPC's part of it.
+  // Only after Stop, and when the poller is idle: gRPC's part of a call uses the server to its end.
   ~GrpcServer();
+  // Ends what still runs; the poller's WaitIdle then waits for gRPC's part of it.
+  void Stop();
 
   void Handle(std::string method, Transport::Handler handler);
   absl::StatusOr<int> Listen(const std::string& address);

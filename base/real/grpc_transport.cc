@@ -45,9 +45,10 @@ class GrpcTransport : public Transport {
     server_->Handle("/grpc.health.v1.Health/Watch", WatchHealth);
   }
   ~GrpcTransport() override {
-    server_.reset();
+    server_->Stop();
     client_.reset();
     poller_->WaitIdle();
+    server_.reset();
   }
 
   Task<absl::StatusOr<std::unique_ptr<MessageStream>>> Open(const Context& ctx, std::string address, std::string method) override {
