@@ -53,8 +53,7 @@ bool LockTable::ScanKey(Request* request, KeyMap::iterator it, const LockSpan& s
   bool locking = span.access != LockStrength::kNone;
   if (locking && request->policy_ == v1::WAIT_SKIP_LOCKED) return false;
   request->waiting_ = it;
-  request->wanted_ = span.access;
-  request->wanted_ts_ = span.ts;
+  request->wanted_ = span;
   bool conflict = locking && request->policy_ == v1::WAIT_ERROR;
   if (!conflict) Enqueue(request, it, span);
   *result = {conflict ? ScanResult::kConflict : ScanResult::kWait, it->first};
@@ -79,6 +78,12 @@ LockTable::ScanResult LockTable::Scan(Request* request) {
   return result;
 }
 
+void LockTable::RaiseReads(Request* request, Timestamp ts) {
+  for (LockSpan& span : request->spans_) {
+    if (span.access == LockStrength::kNone) span.ts = std::max(span.ts, ts);
+  }
+}
+
 void LockTable::Enqueue(Request* request, KeyMap::iterator it, const LockSpan& span) {
   auto& queue = it->second.queue;
   auto at = std::find_if(queue.begin(), queue.end(), [&](const Waiter& w) { return w.request->arrival_ >= request->arrival_; });
@@ -94,14 +99,15 @@ void LockTable::Enqueue(Request* request, KeyMap::iterator it, const LockSpan& s
 std::optional<LockTable::Blocker> LockTable::BlockerOf(const Request& request) const {
   if (!request.waiting_) return std::nullopt;
   const auto& [key, state] = **request.waiting_;
-  Found found = FindBlocker(state, request, request.wanted_, request.wanted_ts_);
+  Found found = FindBlocker(state, request, request.wanted_.access, request.wanted_.ts);
   if (found.txn == nullptr) return std::nullopt;
-  Blocker blocker{.txn = *found.txn, .key = key, .access = request.wanted_, .read_ts = request.wanted_ts_};
+  Blocker blocker{.txn = *found.txn, .key = key, .access = request.wanted_.access};
   if (found.holder != nullptr) {
     blocker.holds = true;
     blocker.intent = found.holder->intent;
     blocker.replicated = found.holder->replicated;
     if (found.holder->intent) blocker.txn.set_write_ts(found.holder->ts.bits);
+    blocker.push_to = std::max(request.wanted_.read_ts, found.holder->ts).Next();
   }
   return blocker;
 }
@@ -187,13 +193,13 @@ void LockTable::OnReplicated(std::string_view key, const v1::TxnMeta& txn, bool 
   SignalWaiters(it);
 }
 
-void LockTable::OnIntentMoved(std::string_view key, std::string_view txn_id, Timestamp ts) {
+void LockTable::OnIntentMoved(std::string_view key, std::string_view txn_id) {
   auto it = keys_.find(key);
   if (it == keys_.end()) return;
   Holder* holder = FindHolder(it->second, txn_id);
-  if (holder == nullptr || !holder->intent) return;
-  holder->ts = std::max(holder->ts, ts);
-  SignalWaiters(it);
+  if (holder == nullptr || !holder->intent || !holder->since.empty()) return;
+  RemoveHolder(it, txn_id);
+  Changed(it);
 }
 
 void LockTable::Release(std::string_view key, std::string_view end_key, std::string_view txn_id, OnRelease on_release) {

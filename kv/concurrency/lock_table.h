@@ -52,7 +52,8 @@ struct LockSpan {
   std::string_view key = {};
   std::string_view end_key = {};
   LockStrength access = LockStrength::kNone;
-  Timestamp ts = {};  // kRead: the highest timestamp whose values matter (read timestamp or uncertainty limit)
+  Timestamp ts = {};       // kNone: the highest timestamp whose values matter (read timestamp or uncertainty limit)
+  Timestamp read_ts = {};  // kNone: the read timestamp: an intent that is moved above it is in the way no more
 };
 
 class LockTable {
@@ -87,8 +88,7 @@ class LockTable {
     std::vector<LockSpan> spans_;
     std::vector<KeyMap::iterator> queued_;
     std::optional<KeyMap::iterator> waiting_;  // the key in the way, and what is wanted there
-    LockStrength wanted_ = LockStrength::kNone;
-    Timestamp wanted_ts_;
+    LockSpan wanted_;
     bool signalled_ = false;
     Condition changed_;
   };
@@ -106,7 +106,7 @@ class LockTable {
     bool intent = false;      // it holds it with an intent
     bool replicated = false;  // intent or replicated lock
     LockStrength access = LockStrength::kNone;  // what the waiter wants (kNone: to read)
-    Timestamp read_ts = {};         // kRead: at what timestamp
+    Timestamp push_to = {};         // kNone: moved there, it is in the way no more
   };
 
   LockTable() = default;
@@ -122,6 +122,8 @@ class LockTable {
   ScanResult Scan(Request* request);
   // Who was in the way of `request` at its last Scan, as of now; nullopt: nobody any more.
   std::optional<Blocker> BlockerOf(const Request& request) const;
+  // The request's reads turn out to be at `ts`: from its next Scan on, intents up to there are in the way.
+  void RaiseReads(Request* request, Timestamp ts);
   // The request no longer cares for what was in its way (it keeps its places).
   void StopWaiting(Request* request) { request->waiting_.reset(); }
   // SKIP LOCKED: whether `key` is to be left out by `request`, which wants `access`.
@@ -133,8 +135,8 @@ class LockTable {
   void Acquire(std::string_view key, const v1::TxnMeta& txn, LockStrength strength, Timestamp since);
   // `txn`'s lock on `key` now lies in the engine (intent or replicated lock): needed here only as long as somebody waits.
   void OnReplicated(std::string_view key, const v1::TxnMeta& txn, bool intent, LockStrength strength);
-  // A push moved `txn`'s intent on `key` up.
-  void OnIntentMoved(std::string_view key, std::string_view txn_id, Timestamp ts);
+  // A push moved `txn`'s intent on `key` up: forgotten here, so that whoever it still is in the way of meets it anew.
+  void OnIntentMoved(std::string_view key, std::string_view txn_id);
 
   using OnRelease = absl::FunctionRef<void(std::string_view key)>;
   // `txn_id` holds `key`, or the keys in [key, end_key), no more. `on_release` sees each key whose unreplicated lock goes.

@@ -96,7 +96,8 @@ TEST_F(LockTableTest, AnIntentStopsReadsAboveIt) {
   auto above = Reading(&b_, "k", 40);
   EXPECT_EQ(Scan(above), Kind::kWait);
   EXPECT_TRUE(table_.BlockerOf(*above)->intent);
-  table_.OnIntentMoved("k", "A", Timestamp{41});
+  EXPECT_EQ(table_.BlockerOf(*above)->push_to, Timestamp{41});
+  table_.OnIntentMoved("k", "A");
   EXPECT_TRUE(above->signalled());
   EXPECT_EQ(Scan(above), Kind::kFree);
 }

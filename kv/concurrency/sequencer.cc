@@ -50,7 +50,8 @@ Task<absl::Status> Sequencer::Sequence(const Context& ctx, Ticket& ticket) {
   }
 }
 
-Task<absl::Status> Sequencer::WaitForDiscovered(const Context& ctx, Ticket& ticket, std::vector<DiscoveredLock> locks) {
+Task<absl::Status> Sequencer::WaitForDiscovered(const Context& ctx, Ticket& ticket, std::vector<DiscoveredLock> locks, Timestamp read_ts) {
+  if (ticket.request_ != nullptr) table_->RaiseReads(ticket.request_.get(), read_ts);
   for (const DiscoveredLock& lock : locks) table_->AddDiscovered(lock.key, lock.holder, lock.intent, lock.strength);
   return Sequence(ctx, ticket);
 }
@@ -72,7 +73,7 @@ v1::PushTxnRequest Sequencer::PushRequest(const Ticket& ticket, const LockTable:
     push.set_kind(v1::PUSH_TOUCH);
   } else if (blocker.access == LockStrength::kNone) {
     push.set_kind(v1::PUSH_TIMESTAMP);
-    push.set_push_to(blocker.read_ts.Next().bits);
+    push.set_push_to(blocker.push_to.bits);
   } else {
     push.set_kind(v1::PUSH_ABORT);
   }
@@ -130,8 +131,9 @@ Task<absl::Status> Sequencer::WaitForLock(const Context& ctx, Ticket& ticket) {
 
 Task<absl::Status> Sequencer::PushWhileWaiting(const Context& ctx, Ticket& ticket, LockTable::Blocker blocker) {
   LockTable::Request& request = *ticket.request_;
-  if (auto finished = Finished(blocker.txn); finished && blocker.holds) co_return co_await CleanUp(ctx, *std::move(finished), blocker.key);
+  if (auto finished = Finished(blocker.txn); finished && blocker.holds) co_return co_await CleanUp(ctx, *std::move(finished), blocker.key, pusher_->Now());
 
+  const Timestamp pushed_at = pusher_->Now();
   Context push_ctx = ctx.WithCancel();
   TaskGroup watcher(ctx);
   watcher.SpawnFn([&]() -> Task<void> {
@@ -153,10 +155,10 @@ Task<absl::Status> Sequencer::PushWhileWaiting(const Context& ctx, Ticket& ticke
     (void)co_await request.changed().Wait(ctx.WithTimeout(options_.lock_push_delay));
     co_return ctx.status();
   }
-  co_return co_await CleanUp(ctx, *std::move(pushed), blocker.key);
+  co_return co_await CleanUp(ctx, *std::move(pushed), blocker.key, pushed_at);
 }
 
-Task<absl::Status> Sequencer::CleanUp(const Context& ctx, v1::Transaction pushee, std::string key) {
+Task<absl::Status> Sequencer::CleanUp(const Context& ctx, v1::Transaction pushee, std::string key, Timestamp pushed_at) {
   const std::string id = pushee.meta().id();
   std::vector<std::string> keys = table_->ReplicatedKeysOf(id, kResolveAtOnce);
   if (!IsFinished(pushee.status())) {
@@ -167,7 +169,7 @@ Task<absl::Status> Sequencer::CleanUp(const Context& ctx, v1::Transaction pushee
     OnFinished(id, pushee.status(), Timestamp{pushee.meta().write_ts()});
   }
   bool finished = IsFinished(pushee.status());
-  if (!keys.empty()) CO_RETURN_IF_ERROR(co_await pusher_->Resolve(ctx, std::move(pushee), std::move(keys)));
+  if (!keys.empty()) CO_RETURN_IF_ERROR(co_await pusher_->Resolve(ctx, std::move(pushee), std::move(keys), pushed_at));
   if (finished) table_->ReleaseAll(id, on_release_);
   co_return absl::OkStatus();
 }
@@ -193,7 +195,7 @@ Task<absl::Status> Sequencer::Touch(const Context& ctx, Ticket& ticket) {
     pushee = *std::move(pushed);
   }
   if (!IsFinished(pushee->status())) co_return LockConflictError(blocker->key, /*timed_out=*/false);
-  co_return co_await CleanUp(ctx, *std::move(pushee), blocker->key);
+  co_return co_await CleanUp(ctx, *std::move(pushee), blocker->key, pusher_->Now());
 }
 
 }  // namespace insula::kv

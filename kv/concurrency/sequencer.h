@@ -37,8 +37,11 @@ class Pusher {
   virtual ~Pusher() = default;
   // The pushee as the push left it: finished, or with its timestamp moved. With `wait` unset, a LockConflict error if neither.
   virtual Task<absl::StatusOr<v1::Transaction>> Push(const Context& ctx, v1::PushTxnRequest push) = 0;
-  // Resolves what `txn` (finished or pushed) has on `keys` of this range, and tells the lock table.
-  virtual Task<absl::Status> Resolve(const Context& ctx, v1::Transaction txn, std::vector<std::string> keys) = 0;
+  // Resolves what `txn` (finished or pushed) has on `keys` of this range, and tells the lock table. `pushed_at`: what Now said
+  // before the push was sent.
+  virtual Task<absl::Status> Resolve(const Context& ctx, v1::Transaction txn, std::vector<std::string> keys, Timestamp pushed_at) = 0;
+  // The leaseholder's clock.
+  virtual Timestamp Now() = 0;
 };
 
 struct SequencerOptions {
@@ -94,8 +97,8 @@ class Sequencer {
   bool TrySequence(Ticket& ticket);
   // LockConflict, Deadlock and TxnAborted errors (kv/api/error.h), or why `ctx` ended.
   Task<absl::Status> Sequence(const Context& ctx, Ticket& ticket);
-  // The evaluation met `locks`: waits for them, then as Sequence.
-  Task<absl::Status> WaitForDiscovered(const Context& ctx, Ticket& ticket, std::vector<DiscoveredLock> locks);
+  // The evaluation, which read at up to `read_ts`, met `locks`: waits for them, then as Sequence.
+  Task<absl::Status> WaitForDiscovered(const Context& ctx, Ticket& ticket, std::vector<DiscoveredLock> locks, Timestamp read_ts = {});
 
   // `txn` is known to be finished: its waiters here need no push.
   void OnFinished(std::string_view txn_id, v1::TxnStatus status, Timestamp commit_ts);
@@ -108,7 +111,7 @@ class Sequencer {
   Task<absl::Status> WaitForLock(const Context& ctx, Ticket& ticket);
   Task<absl::Status> PushWhileWaiting(const Context& ctx, Ticket& ticket, LockTable::Blocker blocker);
   Task<absl::Status> Touch(const Context& ctx, Ticket& ticket);
-  Task<absl::Status> CleanUp(const Context& ctx, v1::Transaction pushee, std::string key);
+  Task<absl::Status> CleanUp(const Context& ctx, v1::Transaction pushee, std::string key, Timestamp pushed_at);
   Duration PushDelay(const LockTable::Blocker& blocker) const;
   v1::PushTxnRequest PushRequest(const Ticket& ticket, const LockTable::Blocker& blocker) const;
   std::optional<v1::Transaction> Finished(const v1::TxnMeta& txn) const;

@@ -32,13 +32,15 @@ class FakePusher : public Pusher {
       CO_RETURN_IF_ERROR(co_await changed.Wait(ctx));
     }
   }
-  Task<absl::Status> Resolve(const Context& ctx, v1::Transaction txn, std::vector<std::string> keys) override {
+  Task<absl::Status> Resolve(const Context& ctx, v1::Transaction txn, std::vector<std::string> keys, Timestamp) override {
     for (const auto& key : keys) {
       StrAppend(&resolved, key, " ");
       table_->Release(key, "", txn.meta().id(), [](std::string_view) {});
     }
     co_return absl::OkStatus();
   }
+
+  Timestamp Now() override { return Timestamp{1000}; }
 
   std::map<std::string, v1::TxnStatus> ended;
   Condition changed;

@@ -193,6 +193,9 @@ struct ResolveParams {
   v1::TxnMeta txn;      // id, epoch; write_ts: the commit timestamp, or where a pending intent is pushed to
   v1::TxnStatus status = v1::ABORTED;
   std::vector<std::pair<uint32_t, uint32_t>> ignored{};  // rolled-back sequences, inclusive
+  // PENDING: a reading of this leaseholder's clock at which the transaction had not committed. Whoever observed the clock before
+  // then knows that the value is not from before its start. Empty: none.
+  Timestamp pending_since{};
   Stats* stats = nullptr;
 };
 // Commits, removes or (PENDING) moves up what `txn` has on `key`. Nothing there: nothing done. `changed` may be null.

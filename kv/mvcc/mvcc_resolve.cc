@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -88,6 +89,10 @@ Outcome PushIntent(storage::ReadWriter& rw, std::string_view key, LockRecord* re
   if (!own->intent.has_value() || own->intent->ts >= to) return Outcome::Ok();
   Versions versions;
   if (Outcome o = internal::LoadVersions(rw, key, own->intent->ts, &versions); !o.ok()) return o;
+  if (!params.pending_since.empty()) {
+    Timestamp local = versions.provisional_local.empty() ? versions.provisional_ts : versions.provisional_local;
+    versions.provisional_local = std::max(local, std::min(params.pending_since, to));
+  }
   ReplaceProvisional(rw, key, versions, to, versions.provisional_live, versions.provisional_value, stats);
   own->intent->ts = to;
   own->txn.set_write_ts(to.bits);

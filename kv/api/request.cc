@@ -1,0 +1,179 @@
+#include "kv/api/request.h"
+
+#include "base/strings.h"
+#include "kv/api/error.h"
+
+namespace insula::kv {
+namespace {
+
+uint32_t LockFlag(v1::LockStrength lock) { return lock == v1::LOCK_NONE ? 0u : (kLocks | kNeedsTxn); }
+
+absl::Status ValidateKey(std::string_view key) {
+  if (key.empty()) return InvalidError("a key is empty");
+  if (key.size() > kMaxKeyBytes) return InvalidError(StrCat("a key of ", key.size(), " bytes is longer than ", kMaxKeyBytes));
+  return absl::OkStatus();
+}
+
+absl::Status ValidateValue(std::string_view value) {
+  if (value.size() > kMaxValueBytes) return InvalidError(StrCat("a value of ", value.size(), " bytes is longer than ", kMaxValueBytes));
+  return absl::OkStatus();
+}
+
+bool NeedsEndKey(const v1::Request& request) { return request.has_scan() || request.has_delete_range(); }
+
+absl::Status ValidateSpan(const v1::Request& request, const KeySpan& span) {
+  if (absl::Status s = ValidateKey(span.key); !s.ok()) return s;
+  if (NeedsEndKey(request) && span.end_key.empty()) return InvalidError("a span has no end");
+  if (span.end_key.empty()) return absl::OkStatus();
+  if (span.end_key.size() > kMaxKeyBytes) return InvalidError("a span's end is too long");
+  if (span.end_key < span.key) return InvalidError("a span is inverted: its end is before its start");
+  if (span.end_key == span.key) return InvalidError("a span is empty");
+  return absl::OkStatus();
+}
+
+absl::Status ValidateValues(const v1::Request& request) {
+  if (request.has_put()) return ValidateValue(request.put().value());
+  if (request.has_conditional_put()) return ValidateValue(request.conditional_put().value());
+  return absl::OkStatus();
+}
+
+absl::Status ValidateTxn(const v1::Transaction& txn) {
+  if (txn.meta().id().size() != 16) return InvalidError("a transaction's id is not 16 bytes long");
+  if (txn.meta().anchor_key().size() > kMaxKeyBytes) return InvalidError("a transaction's anchor is too long");
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::string_view NameOf(const v1::Request& request) {
+  const auto* field = v1::Request::descriptor()->FindFieldByNumber(request.value_case());
+  return field == nullptr ? std::string_view("nothing") : std::string_view(field->name());
+}
+
+uint32_t FlagsOf(const v1::Request& request) {
+  switch (request.value_case()) {
+    case v1::Request::kGet:
+      return kReads | LockFlag(request.get().lock());
+    case v1::Request::kScan:
+      return kReads | kMayBeSplit | LockFlag(request.scan().lock());
+    case v1::Request::kPut:
+    case v1::Request::kDelete:
+      return kWrites;
+    case v1::Request::kConditionalPut:
+    case v1::Request::kIncrement:
+      return kReads | kWrites;
+    case v1::Request::kDeleteRange:
+      return kReads | kWrites | kMayBeSplit;
+    case v1::Request::kEndTxn:
+      return kWrites | kTxnState | kNeedsTxn;
+    case v1::Request::kRefresh:
+      return kReads | kNeedsTxn | kMayBeSplit;
+    case v1::Request::kCheck:
+      return kReads;
+    case v1::Request::kLock:
+      return kLocks | kNeedsTxn | (request.lock().replicated() ? kWrites : 0u);
+    case v1::Request::kPushTxn:
+    case v1::Request::kRecoverTxn:
+      return kWrites | kTxnState | kInternal;
+    case v1::Request::kHeartbeatTxn:
+      return kWrites | kTxnState | kNeedsTxn;
+    case v1::Request::kQueryOutcome:
+      return kWrites | kTxnState;
+    case v1::Request::kQueryTxn:
+      return kTxnState | kInternal;
+    case v1::Request::kQueryIntent:
+      return kInternal;
+    case v1::Request::kQueryLocks:
+      return kMayBeSplit;
+    case v1::Request::kResolveIntent:
+      return kWrites | kMayBeSplit;
+    case v1::Request::kAdminSplit:
+      return kAdmin | kInternal;
+    case v1::Request::kRangeStats:
+    case v1::Request::kLeaseInfo:
+    case v1::Request::kRangeLookup:
+    case v1::Request::VALUE_NOT_SET:
+      return 0;
+  }
+  return 0;
+}
+
+KeySpan SpanOf(const v1::Request& request, const v1::BatchHeader& header) {
+  switch (request.value_case()) {
+    case v1::Request::kGet:
+      return {request.get().key(), {}};
+    case v1::Request::kScan:
+      return {request.scan().key(), request.scan().end_key()};
+    case v1::Request::kPut:
+      return {request.put().key(), {}};
+    case v1::Request::kDelete:
+      return {request.delete_().key(), {}};
+    case v1::Request::kConditionalPut:
+      return {request.conditional_put().key(), {}};
+    case v1::Request::kIncrement:
+      return {request.increment().key(), {}};
+    case v1::Request::kDeleteRange:
+      return {request.delete_range().key(), request.delete_range().end_key()};
+    case v1::Request::kEndTxn:
+      return {request.end_txn().key().empty() ? header.txn().meta().anchor_key() : request.end_txn().key(), {}};
+    case v1::Request::kRefresh:
+      return {request.refresh().key(), request.refresh().end_key()};
+    case v1::Request::kCheck:
+      return {request.check().key(), {}};
+    case v1::Request::kLock:
+      return {request.lock().key(), {}};
+    case v1::Request::kPushTxn:
+      return {request.push_txn().key(), {}};
+    case v1::Request::kRecoverTxn:
+      return {request.recover_txn().key(), {}};
+    case v1::Request::kHeartbeatTxn:
+      return {request.heartbeat_txn().key(), {}};
+    case v1::Request::kQueryOutcome:
+      return {request.query_outcome().key(), {}};
+    case v1::Request::kQueryTxn:
+      return {request.query_txn().key(), {}};
+    case v1::Request::kQueryIntent:
+      return {request.query_intent().key(), {}};
+    case v1::Request::kQueryLocks:
+      return {request.query_locks().key(), request.query_locks().end_key()};
+    case v1::Request::kResolveIntent:
+      return {request.resolve_intent().key(), request.resolve_intent().end_key()};
+    case v1::Request::kAdminSplit:
+      return {request.admin_split().split_key(), {}};
+    case v1::Request::kRangeStats:
+      return {request.range_stats().key(), {}};
+    case v1::Request::kLeaseInfo:
+      return {request.lease_info().key(), {}};
+    case v1::Request::kRangeLookup:
+      return {request.range_lookup().key(), {}};
+    case v1::Request::VALUE_NOT_SET:
+      return {};
+  }
+  return {};
+}
+
+absl::Status Validate(const v1::BatchRequest& batch) {
+  const v1::BatchHeader& header = batch.header();
+  if (header.version() != kBatchVersion) {
+    return InvalidError(StrCat("batch version ", header.version(), " is not known here; this is version ", kBatchVersion));
+  }
+  if (batch.requests_size() == 0) return InvalidError("a batch has no requests");
+  if (static_cast<size_t>(batch.requests_size()) > kMaxRequestsPerBatch) return InvalidError("a batch has too many requests");
+  if (header.has_txn()) {
+    if (absl::Status s = ValidateTxn(header.txn()); !s.ok()) return s;
+  }
+  for (int i = 0; i < batch.requests_size(); ++i) {
+    const v1::Request& request = batch.requests(i);
+    if (request.value_case() == v1::Request::VALUE_NOT_SET) return WithRequestIndex(InvalidError("a request of no known kind"), i);
+    if ((FlagsOf(request) & kNeedsTxn) && !header.has_txn()) {
+      return WithRequestIndex(InvalidError(StrCat(NameOf(request), " without a transaction")), i);
+    }
+    if (request.has_end_txn() && i + 1 != batch.requests_size()) return WithRequestIndex(InvalidError("end_txn is not the last request"), i);
+    absl::Status status = request.has_range_lookup() ? absl::OkStatus() : ValidateSpan(request, SpanOf(request, header));
+    if (status.ok()) status = ValidateValues(request);
+    if (!status.ok()) return WithRequestIndex(status, i);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace insula::kv

@@ -1,0 +1,48 @@
+// What is generally true of each request type: where it goes, what it may do, whether it is well-formed. One table for everyone who
+// routes, authorises or evaluates requests.
+#ifndef INSULA_KV_API_REQUEST_H_
+#define INSULA_KV_API_REQUEST_H_
+
+#include <cstdint>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "proto/kv/api.pb.h"
+
+namespace insula::kv {
+
+inline constexpr size_t kMaxKeyBytes = 16 << 10;
+inline constexpr size_t kMaxValueBytes = 64 << 20;
+inline constexpr size_t kMaxRequestsPerBatch = 100'000;
+inline constexpr uint32_t kBatchVersion = 1;
+
+// [key, end_key), or the single key when end_key is empty. Views into the request.
+struct KeySpan {
+  std::string_view key;
+  std::string_view end_key;
+};
+
+enum RequestFlag : uint32_t {
+  kReads = 1,          // looks at versions at the batch's timestamp
+  kWrites = 2,         // writes versions or locks of its span
+  kLocks = 4,          // takes locks on (parts of) its span
+  kNeedsTxn = 8,       // makes no sense without a transaction
+  kTxnState = 16,      // is about a transaction's record; its key is an anchor
+  kAdmin = 32,         // changes ranges
+  kMayBeSplit = 64,    // has a span that may cover several ranges, and parts of it answer parts of the request
+  kInternal = 128,     // between nodes only, as a rule
+};
+
+// Name as in the field of proto Request: "conditional_put".
+std::string_view NameOf(const v1::Request& request);
+uint32_t FlagsOf(const v1::Request& request);
+// What addresses the request. For EndTxn: its key, or else its transaction's anchor.
+KeySpan SpanOf(const v1::Request& request, const v1::BatchHeader& header);
+
+// Invalid error (kv/api/error.h) with the request's index: unknown version, no or too many requests, a request without kind, empty or
+// oversized keys and values, inverted or empty spans, transactional requests without a transaction, a misplaced EndTxn.
+absl::Status Validate(const v1::BatchRequest& batch);
+
+}  // namespace insula::kv
+
+#endif  // INSULA_KV_API_REQUEST_H_

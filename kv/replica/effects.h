@@ -1,0 +1,69 @@
+// What an evaluated batch does besides its write set: to the leaseholder's memory, once the write set is applied (or at once, if there
+// is none). The batch's latches are held until then.
+#ifndef INSULA_KV_REPLICA_EFFECTS_H_
+#define INSULA_KV_REPLICA_EFFECTS_H_
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/hlc/hlc.h"
+#include "kv/api/txn.h"
+#include "proto/kv/api.pb.h"
+
+namespace insula::kv {
+
+struct Effects {
+  // Spans read at a timestamp: they go into the timestamp cache. end_key empty: the single key. Views into the batch, its answer, or `owned`.
+  struct Read {
+    std::string_view key;
+    std::string_view end_key;
+    Timestamp ts;
+    bool anonymous = false;  // counts against the transaction itself, too
+  };
+  std::vector<Read> reads;
+  std::deque<std::string> owned;
+
+  struct KeyLock {
+    std::string key;
+    LockStrength strength;
+  };
+  std::vector<KeyLock> acquired;  // unreplicated locks of the batch's transaction
+  struct KeyWrite {
+    std::string key;
+    bool intent;
+    LockStrength strength;
+  };
+  std::vector<KeyWrite> replicated;  // its intents and replicated locks
+
+  // Foreign locks resolved: [key, end_key).
+  struct Resolved {
+    std::string key;
+    std::string end_key;
+    v1::TxnMeta txn;
+    v1::TxnStatus status;
+  };
+  std::vector<Resolved> resolved;
+
+  // The batch's transaction ended here.
+  struct Ended {
+    v1::Transaction txn;           // status COMMITTED or ABORTED; meta.write_ts: the commit timestamp
+    std::string anchor;            // where its record and outcome are
+    std::vector<v1::Span> remote;  // what lies in other ranges
+    bool has_record = false;       // there is a COMMITTED record, to be removed when `remote` is resolved
+    bool wrote_outcome = false;
+  };
+  std::optional<Ended> ended;
+
+  // Timestamps to remember about transactions (markers: "no record may be made", "moved to").
+  std::vector<std::pair<std::string, Timestamp>> markers;
+  // Transactions whose record changed: pushes that wait for them look again.
+  std::vector<std::string> changed_txns;
+};
+
+}  // namespace insula::kv
+
+#endif  // INSULA_KV_REPLICA_EFFECTS_H_

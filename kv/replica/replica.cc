@@ -1,0 +1,91 @@
+#include "kv/replica/replica.h"
+
+#include <utility>
+
+#include "base/check.h"
+
+namespace insula::kv {
+namespace {
+
+// What the group owns; the replica's memory lives on while batches are on their way through it.
+class ReplicaStateMachine : public RangeStateMachine {
+ public:
+  explicit ReplicaStateMachine(std::shared_ptr<Replica> replica) : replica_(std::move(replica)) {}
+  ~ReplicaStateMachine() override { replica_->Close(); }
+
+  void AfterApply(const Applied& applied) override { replica_->AfterApply(applied); }
+  void AfterSplit(const SplitTrigger& split, RangeStateMachine* right) override { replica_->AfterSplit(split); }
+  void LeaseAcquired(const Lease& lease) override { replica_->LeaseAcquired(lease); }
+  void LeaseLost() override { replica_->LeaseLost(); }
+  void SnapshotApplied() override { replica_->SnapshotApplied(); }
+
+  const std::shared_ptr<Replica>& replica() const { return replica_; }
+
+ private:
+  std::shared_ptr<Replica> replica_;
+};
+
+}  // namespace
+
+std::unique_ptr<RangeStateMachine> MakeReplica(RangeGroup* group, ReplicaDeps deps) {
+  return std::make_unique<ReplicaStateMachine>(std::make_shared<Replica>(group, std::move(deps)));
+}
+
+std::shared_ptr<Replica> ReplicaOf(const RangeGroup& group) {
+  return static_cast<const ReplicaStateMachine*>(group.state_machine())->replica();
+}
+
+Replica::Replica(RangeGroup* group, ReplicaDeps deps)
+    : group_(group),
+      deps_(std::move(deps)),
+      range_id_(group->range_id()),
+      sequencer_(deps_.executor, &locks_, this, deps_.sequencer),
+      ctx_(Context::Background(deps_.executor).WithCancel()),
+      background_(ctx_) {
+  if (deps_.sender != nullptr) resolver_ = std::make_unique<IntentResolver>(ctx_, deps_.sender);
+  sequencer_.set_on_release([this](std::string_view key) {
+    if (group_ != nullptr) Released(key, group_->clock().Now());
+  });
+}
+
+Replica::~Replica() = default;
+
+void Replica::LeaseAcquired(const Lease& lease) {
+  if (lease.sequence == lease_.sequence) return;
+  lease_ = lease;
+  reads_.Reset(lease.start);
+  releases_.Reset(lease.start);
+  markers_.Reset(lease.start);
+  locks_.Clear();
+  pushes_.NotifyAll();
+  if (resolver_ != nullptr) background_.Spawn(FinishRecords(lease.sequence));
+  deps_.on_lease(range_id_, true);
+}
+
+void Replica::LeaseLost() {
+  bool held = lease_.sequence != 0;
+  lease_ = Lease();
+  locks_.Clear();
+  pushes_.NotifyAll();
+  if (held) deps_.on_lease(range_id_, false);
+}
+
+void Replica::AfterApply(const RangeStateMachine::Applied&) {}
+
+void Replica::AfterSplit(const SplitTrigger& split) {
+  // What was locked on the right-hand side is its leaseholder's business now; holders are told at commit that the lock was lost.
+  locks_.TakeFrom(split.right.start_key());
+}
+
+void Replica::SnapshotApplied() {
+  // Only a follower gets one.
+  LeaseLost();
+}
+
+void Replica::Close() {
+  group_ = nullptr;
+  LeaseLost();
+  ctx_.Cancel(absl::UnavailableError("the replica is gone"));
+}
+
+}  // namespace insula::kv

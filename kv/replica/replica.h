@@ -1,0 +1,160 @@
+// One range on one store: takes batches for its keys and answers them, as long as it holds the lease.
+//
+//   Execute ─► in the range? ─► lease? ─► timestamps ─► latches and locks ─► evaluate ─► propose ─► effects ─► answer
+//                  │              │ no                      ▲                   │ locked, too old, uncertain     ▲
+//                  │ no           ▼                         └───────────────────┘                                │
+//                  ▼        NotLeaseholder                                        nothing written: lease? ───────┘
+//             RangeMismatch
+//
+// Invariants:
+//   P1  Latches are held from before evaluation until the proposal's fate is known; the caller's cancellation does not cut that short.
+//       So no batch is evaluated against a state that an entry under way will change.
+//   P2  Nothing is served at a timestamp that CheckLease did not call valid under the lease that the batch was evaluated under.
+//   P3  The lock table, the caches and the push queue are of the present lease: they are emptied when it is lost, and start
+//       at its low-water mark.
+//   P4  A read-only batch never makes a log entry.
+// Timestamps: the first leaseholder of a transaction (or of a READ COMMITTED statement) chooses its read timestamp. While a batch is
+// tried again here, its reads move up only where nobody has seen anything at the old timestamp: no transaction, can_forward_read_ts, or
+// a locking READ COMMITTED batch, which takes the newest version in any case.
+// Deviations: locks of the right-hand side are dropped when a range splits (their holders find out at commit).
+// Loop thread only.
+#ifndef INSULA_KV_REPLICA_REPLICA_H_
+#define INSULA_KV_REPLICA_REPLICA_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/async/context.h"
+#include "base/async/task.h"
+#include "base/async/task_group.h"
+#include "kv/api/sender.h"
+#include "kv/concurrency/lock_table.h"
+#include "kv/concurrency/sequencer.h"
+#include "kv/multiraft/range_group.h"
+#include "kv/replica/declare.h"
+#include "kv/replica/evaluator.h"
+#include "kv/txn/intent_resolver.h"
+#include "kv/txn/push_queue.h"
+#include "kv/txn/timestamp_cache.h"
+#include "proto/kv/api.pb.h"
+
+namespace insula::kv {
+
+struct ReplicaDeps {
+  Executor* executor = nullptr;
+  // To other ranges (and this one): pushes, cleaning up, addressing. Null: those do not happen (unit tests).
+  Sender* sender = nullptr;
+  // Where a node is reached; empty: not known.
+  std::function<std::string(uint64_t node_id)> node_address = [](uint64_t) { return std::string(); };
+  // Descriptors of this store's ranges that overlap [key, end_key) (empty end_key: the single key), to set a caller right.
+  std::function<std::vector<v1::RangeDescriptor>(std::string_view key, std::string_view end_key)> local_ranges =
+      [](std::string_view, std::string_view) { return std::vector<v1::RangeDescriptor>(); };
+  // This replica's lease came (true) or went (false), as far as it knows. Not called inside a call into the replica's group.
+  std::function<void(uint64_t range_id, bool held)> on_lease = [](uint64_t, bool) {};
+  SequencerOptions sequencer = {};
+  Duration lease_wait = 2s;             // how long a batch waits for somebody to lead
+  Duration deadlock_interval = 50ms;    // between questions about who waits for a waiting pusher; doubles up to 1 s
+};
+
+class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
+ public:
+  Replica(RangeGroup* group, ReplicaDeps deps);
+  Replica(const Replica&) = delete;
+  Replica& operator=(const Replica&) = delete;
+  ~Replica() override;
+
+  // Answers `batch`; never fails otherwise than in the answer's error. Keeps the replica's memory alive.
+  Task<v1::BatchResponse> Execute(Context ctx, v1::BatchRequest batch);
+
+  RangeId range_id() const { return range_id_; }
+
+  // From the group (through the adapter that MakeReplica gives it).
+  void LeaseAcquired(const Lease& lease);
+  void LeaseLost();
+  void AfterSplit(const SplitTrigger& split);
+  void AfterApply(const RangeStateMachine::Applied& applied);
+  void SnapshotApplied();
+  // The group goes: whatever still runs here ends with an error.
+  void Close();
+
+  const LockTable& lock_table() const { return locks_; }
+  void VerifyInvariants() const { locks_.VerifyInvariants(); }
+
+ private:
+  // One batch on its way through.
+  struct Work {
+    const v1::BatchRequest* batch = nullptr;
+    v1::BatchResponse* response = nullptr;
+    bool has_txn = false;
+    bool one_phase = false;
+    uint32_t flags = 0;  // of all requests together
+    v1::Transaction txn;
+    EvalTimestamps ts;
+    LeaseCheck lease;
+    Declared declared;
+    int attempts = 0;
+  };
+
+  // replica_execute.cc
+  Task<absl::Status> Run(const Context& ctx, const v1::BatchRequest& batch, v1::BatchResponse* response);
+  absl::Status CheckBounds(const v1::BatchRequest& batch) const;
+  absl::Status Mismatch(std::string_view key, std::string_view end_key) const;
+  absl::Status CheckLease(Work& work, Timestamp t);
+  Task<absl::Status> EnsureLease(const Context& ctx, Work& work, Timestamp t);
+  absl::Status ChooseTimestamps(Work& work);
+  void RaiseForReads(Work& work) const;
+  bool ForwardRead(Work& work, Timestamp to) const;
+  Task<absl::Status> TryAgain(const Context& ctx, Work& work, Sequencer::Ticket& ticket, EvalResult result);
+  Task<absl::Status> Propose(Command command);
+  void Apply(const Work& work, Effects& effects);
+  void ApplyEnded(Effects::Ended& ended, Timestamp now);
+  void Released(std::string_view key, Timestamp ts);
+  void FinishResponse(Work& work);
+
+  // replica_push.cc
+  Task<absl::StatusOr<v1::Transaction>> Push(const Context& ctx, v1::PushTxnRequest push) override;
+  Task<absl::Status> Resolve(const Context& ctx, v1::Transaction txn, std::vector<std::string> keys, Timestamp pushed_at) override;
+  Timestamp Now() override { return group_ == nullptr ? Timestamp() : group_->clock().Now(); }
+  Task<absl::Status> WaitAtRecord(const Context& ctx, const v1::PushTxnRequest& push, Timestamp expires);
+  Task<absl::Status> AskWhoWaits(const Context& ctx, const v1::TxnMeta& pusher, PushQueue::Entry& entry);
+
+  // replica_cleanup.cc
+  Task<void> ForgetRecord(std::string anchor, std::string txn_id);
+  Task<void> SweepOutcomes();
+  Task<void> FinishRecords(uint64_t lease_sequence);
+
+  // replica_split.cc
+  Task<absl::Status> AdminSplit(const Context& ctx, const v1::BatchRequest& batch, v1::BatchResponse* response);
+  Task<absl::Status> UpdateMeta(const Context& ctx, v1::RangeDescriptor descriptor);
+
+  RangeGroup* group_;  // null once closed
+  ReplicaDeps deps_;
+  RangeId range_id_;
+  Lease lease_;  // the last one acquired here; sequence 0: none
+  LockTable locks_;
+  Sequencer sequencer_;
+  TimestampCache reads_;
+  TimestampCache releases_;
+  TimestampCache markers_;
+  PushQueue pushes_;
+  uint64_t outcomes_written_ = 0;
+  std::string outcome_cursor_;  // where the last sweep ended
+  bool sweeping_ = false;
+  Context ctx_;
+  std::unique_ptr<IntentResolver> resolver_;
+  TaskGroup background_;
+};
+
+// The state machine that a group is to drive, with its Replica inside.
+std::unique_ptr<RangeStateMachine> MakeReplica(RangeGroup* group, ReplicaDeps deps);
+// The replica of a group whose state machine MakeReplica made.
+std::shared_ptr<Replica> ReplicaOf(const RangeGroup& group);
+
+}  // namespace insula::kv
+
+#endif  // INSULA_KV_REPLICA_REPLICA_H_

@@ -1,0 +1,335 @@
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/status_macros.h"
+#include "base/strings.h"
+#include "kv/api/error.h"
+#include "kv/api/request.h"
+#include "kv/replica/replica.h"
+
+namespace insula::kv {
+namespace {
+
+// A batch that is tried again this often meets something that evaluation and waiting do not agree about.
+constexpr int kMaxAttempts = 10'000;
+
+std::string_view AsId(const v1::Transaction& txn, bool has_txn) { return has_txn ? std::string_view(txn.meta().id()) : std::string_view(); }
+
+}  // namespace
+
+Task<v1::BatchResponse> Replica::Execute(Context ctx, v1::BatchRequest batch) {
+  auto self = shared_from_this();
+  v1::BatchResponse response;
+  absl::Status status = Validate(batch);
+  if (status.ok()) {
+    if (batch.requests(0).has_admin_split()) {
+      status = co_await AdminSplit(ctx, batch, &response);
+    } else {
+      status = co_await Run(ctx, batch, &response);
+    }
+  }
+  if (!status.ok()) {
+    response.Clear();
+    *response.mutable_error() = ToKvError(status);
+  }
+  if (group_ != nullptr) {
+    response.set_now(group_->clock().Peek().bits);
+    const v1::RangeDescriptor& range = group_->descriptor();
+    if (batch.header().range_generation() != 0 && batch.header().range_generation() < range.generation()) *response.add_updated_ranges() = range;
+  }
+  co_return response;
+}
+
+absl::Status Replica::Mismatch(std::string_view key, std::string_view end_key) const {
+  auto current = deps_.local_ranges(key, end_key);
+  if (current.empty() && group_ != nullptr) current.push_back(group_->descriptor());
+  return RangeMismatchError(current, "the range does not hold the keys of the batch (any more)");
+}
+
+absl::Status Replica::CheckBounds(const v1::BatchRequest& batch) const {
+  if (group_ == nullptr) return RangeMismatchError({}, "the replica is gone");
+  const v1::RangeDescriptor& range = group_->descriptor();
+  for (int i = 0; i < batch.requests_size(); ++i) {
+    const v1::Request& request = batch.requests(i);
+    if (request.has_range_lookup()) continue;
+    KeySpan span = SpanOf(request, batch.header());
+    if (!IsInside(range, span.key, span.end_key)) return WithRequestIndex(Mismatch(span.key, span.end_key), i);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Replica::CheckLease(Work& work, Timestamp t) {
+  work.lease = group_->CheckLease(t);
+  if (work.lease.valid()) {
+    // The group says so before it tells us.
+    if (work.lease.lease.sequence != lease_.sequence) LeaseAcquired(work.lease.lease);
+    return absl::OkStatus();
+  }
+  if (work.lease.state == LeaseCheck::State::kElsewhere) {
+    return NotLeaseholderError(work.lease.holder_node, deps_.node_address(work.lease.holder_node));
+  }
+  return NotLeaseholderError(0, {});
+}
+
+Task<absl::Status> Replica::EnsureLease(const Context& ctx, Work& work, Timestamp t) {
+  Context limited = ctx.WithTimeout(deps_.lease_wait);
+  auto acquired = co_await group_->AcquireLease(limited, t);
+  if (group_ == nullptr) co_return Mismatch({}, {});
+  if (!acquired.ok()) {
+    if (!ctx.status().ok()) co_return ctx.status();
+    co_return UnavailableKvError("nobody leads the range, or not with enough support", 50ms);
+  }
+  co_return CheckLease(work, t);
+}
+
+// The transaction as it is to be seen here, and the timestamps to try first.
+absl::Status Replica::ChooseTimestamps(Work& work) {
+  HybridClock& clock = group_->clock();
+  const v1::BatchHeader& header = work.batch->header();
+  const int64_t offset = std::chrono::duration_cast<std::chrono::microseconds>(clock.max_offset()).count();
+  const Timestamp now = clock.Now();
+  work.ts.now = now;
+  if (!work.has_txn) {
+    // A value that another node's clock put a little ahead of ours may be from before a read of the present.
+    work.ts.read = work.ts.write = header.timestamp() != 0 ? Timestamp{header.timestamp()} : now;
+    work.ts.limit = header.timestamp() != 0 ? work.ts.read : now.AddMicros(offset);
+    work.ts.observed = now;
+  } else {
+    v1::Transaction& txn = work.txn;
+    if (txn.read_ts() == 0) {
+      txn.set_read_ts(std::max(now.bits, txn.meta().write_ts()));
+      txn.set_uncertainty_limit(now.AddMicros(offset).bits);
+      txn.set_observed_ts(now.bits);
+      txn.set_observed_range(range_id_);
+      txn.set_observed_lease_sequence(work.lease.lease.sequence);
+    }
+    if (txn.meta().min_ts() == 0) txn.mutable_meta()->set_min_ts(txn.read_ts());
+    txn.mutable_meta()->set_write_ts(std::max(txn.meta().write_ts(), txn.read_ts()));
+    work.ts.read = Timestamp{txn.read_ts()};
+    work.ts.write = Timestamp{txn.meta().write_ts()};
+    work.ts.limit = std::max(Timestamp{txn.uncertainty_limit()}, work.ts.read);
+    // Only this very lease's word about what it wrote counts.
+    const bool observed = txn.observed_range() == range_id_ && txn.observed_lease_sequence() == work.lease.lease.sequence;
+    if (observed) work.ts.observed = Timestamp{txn.observed_ts()};
+  }
+  // A timestamp that no clock within the maximum offset can have given: refuse it rather than push everybody up to it.
+  if (std::max(work.ts.read, work.ts.write) > clock.Peek().AddMicros(2 * offset)) {
+    return InvalidError("a timestamp is further in the future than clocks may differ");
+  }
+  return absl::OkStatus();
+}
+
+// Writes go above what others have read.
+void Replica::RaiseForReads(Work& work) const {
+  const std::string_view id = AsId(work.txn, work.has_txn);
+  for (const v1::Request& request : work.batch->requests()) {
+    uint32_t flags = FlagsOf(request);
+    if (!(flags & kWrites) || (flags & (kTxnState | kInternal)) || request.has_resolve_intent() || request.has_lock()) continue;
+    KeySpan span = SpanOf(request, work.batch->header());
+    Timestamp seen = span.end_key.empty() ? reads_.Max(span.key, id) : reads_.MaxInRange(span.key, span.end_key, id);
+    work.ts.write = std::max(work.ts.write, seen.Next());
+  }
+}
+
+bool Replica::ForwardRead(Work& work, Timestamp to) const {
+  if (to <= work.ts.read) return true;
+  if (work.has_txn) {
+    const bool takes_newest = work.txn.meta().isolation() == v1::READ_COMMITTED && (work.flags & (kLocks | kWrites));
+    if (!takes_newest && !work.batch->header().can_forward_read_ts()) return false;
+    work.txn.set_read_ts(to.bits);
+  } else if (work.batch->header().timestamp() != 0) {
+    return false;
+  }
+  work.ts.read = to;
+  work.ts.write = std::max(work.ts.write, to);
+  return true;
+}
+
+Task<absl::Status> Replica::Run(const Context& ctx, const v1::BatchRequest& batch, v1::BatchResponse* response) {
+  Work work;
+  work.batch = &batch;
+  work.response = response;
+  work.has_txn = batch.header().has_txn();
+  work.one_phase = IsOnePhase(batch);
+  if (work.has_txn) work.txn = batch.header().txn();
+  for (const v1::Request& request : batch.requests()) work.flags |= FlagsOf(request);
+
+  CO_RETURN_IF_ERROR(CheckBounds(batch));
+  absl::Status leased = CheckLease(work, group_->clock().Peek());
+  if (!leased.ok() && work.lease.state == LeaseCheck::State::kNone) leased = co_await EnsureLease(ctx, work, group_->clock().Peek());
+  CO_RETURN_IF_ERROR(leased);
+  CO_RETURN_IF_ERROR(ChooseTimestamps(work));
+
+  work.declared = Declare(batch, {.range = &group_->descriptor(), .read_ts = work.ts.read, .read_limit = work.ts.limit, .write_ts = work.ts.write});
+  Sequencer::Spec spec;
+  if (work.has_txn) spec.txn = &work.txn.meta();
+  spec.policy = batch.header().wait_policy();
+  spec.lock_timeout = std::chrono::microseconds(batch.header().lock_timeout_us());
+  spec.latches = std::move(work.declared.latches);
+  spec.locks = std::move(work.declared.locks);
+  Sequencer::Ticket ticket(std::move(spec));
+  if (!sequencer_.TrySequence(ticket)) CO_RETURN_IF_ERROR(co_await sequencer_.Sequence(ctx, ticket));
+
+  while (true) {
+    if (++work.attempts > kMaxAttempts) co_return absl::InternalError("a batch is tried again and again without end");
+    // Time may have passed since the last look: waiting for latches, locks, or an entry.
+    CO_RETURN_IF_ERROR(CheckBounds(batch));
+    if (work.flags & kWrites) {
+      if (absl::Status disk = group_->disk_status(); !disk.ok()) co_return FullError(Sv(disk.message()));
+      RaiseForReads(work);
+    }
+    if (work.has_txn && (work.flags & kLocks) && work.txn.meta().isolation() == v1::READ_COMMITTED) ForwardRead(work, group_->clock().Now());
+    work.ts.now = std::max(work.ts.now, group_->clock().Now());
+    leased = CheckLease(work, std::max({work.ts.read, work.ts.write, work.ts.now}));
+    if (!leased.ok() && work.lease.state == LeaseCheck::State::kNone) {
+      CO_RETURN_IF_ERROR(co_await EnsureLease(ctx, work, std::max({work.ts.read, work.ts.write, work.ts.now})));
+      continue;
+    }
+    CO_RETURN_IF_ERROR(leased);
+
+    response->clear_responses();
+    if (work.has_txn) *response->mutable_txn() = work.txn;
+    EvalEnv env{group_, work.lease.lease, &locks_, &reads_, &releases_, &markers_, &pushes_, ticket.request()};
+    Evaluator evaluator(env, batch, work.has_txn ? response->mutable_txn() : nullptr, work.ts, response);
+    EvalResult result = evaluator.Run();
+    if (!result.ok()) {
+      CO_RETURN_IF_ERROR(co_await TryAgain(ctx, work, ticket, std::move(result)));
+      continue;
+    }
+    if (evaluator.has_writes()) {
+      Command command;
+      command.write_set = evaluator.TakeWriteSet();
+      command.stats_delta = evaluator.stats();
+      command.lease_sequence = work.lease.lease.sequence;
+      absl::Status proposed = co_await Propose(std::move(command));
+      if (proposed.code() == absl::StatusCode::kAborted && !GetKvError(proposed)) continue;  // not applied, never will be
+      CO_RETURN_IF_ERROR(proposed);
+    } else {
+      Lease evaluated_under = work.lease.lease;
+      CO_RETURN_IF_ERROR(CheckLease(work, std::max(work.ts.read, work.ts.now)));
+      if (work.lease.lease.sequence != evaluated_under.sequence) continue;
+    }
+    if (group_ == nullptr) co_return AmbiguousError("the replica went away while the batch was applied");
+    Apply(work, evaluator.effects());
+    FinishResponse(work);
+    co_return absl::OkStatus();
+  }
+}
+
+// OK: evaluate anew.
+Task<absl::Status> Replica::TryAgain(const Context& ctx, Work& work, Sequencer::Ticket& ticket, EvalResult result) {
+  switch (result.kind) {
+    case EvalResult::kLocked: {
+      Timestamp limit = std::max({work.ts.read, work.ts.limit, work.one_phase ? work.ts.write : Timestamp()});
+      for (const DiscoveredLock& lock : result.locks) limit = std::max(limit, Timestamp{lock.holder.write_ts()});
+      co_return co_await sequencer_.WaitForDiscovered(ctx, ticket, std::move(result.locks), limit);
+    }
+    case EvalResult::kWriteTooOld:
+      if (result.reads_too && !ForwardRead(work, result.ts)) {
+        co_return WithRequestIndex(
+            TxnRetryError(v1::Error::TxnRetry::WRITE_TOO_OLD, result.ts, result.key, "the key was written since the transaction's snapshot"),
+            result.request_index);
+      }
+      work.ts.write = std::max({work.ts.write, result.ts.Next(), work.ts.read});
+      co_return absl::OkStatus();
+    case EvalResult::kUncertain:
+      if (ForwardRead(work, result.ts)) co_return absl::OkStatus();
+      co_return WithRequestIndex(UncertaintyError(result.ts, work.ts.limit), result.request_index);
+    case EvalResult::kPushWait: {
+      const v1::PushTxnRequest& push = work.batch->requests(result.request_index).push_txn();
+      if (!push.wait()) co_return WithRequestIndex(LockConflictError(result.key, /*timed_out=*/false), result.request_index);
+      ticket.Finish();
+      CO_RETURN_IF_ERROR(co_await WaitAtRecord(ctx, push, result.ts));
+      if (!sequencer_.TrySequence(ticket)) co_return co_await sequencer_.Sequence(ctx, ticket);
+      co_return absl::OkStatus();
+    }
+    case EvalResult::kError:
+      co_return result.status;
+    case EvalResult::kOk:
+      break;
+  }
+  co_return absl::InternalError("an evaluation of no known result");
+}
+
+// kAborted without a KV error inside: certainly not applied, evaluate anew.
+Task<absl::Status> Replica::Propose(Command command) {
+  auto applied = co_await group_->Propose(ctx_, std::move(command));
+  if (applied.ok()) co_return absl::OkStatus();
+  switch (applied.status().code()) {
+    case absl::StatusCode::kAborted:
+      co_return absl::AbortedError("the lease was lost before the batch was applied");
+    case absl::StatusCode::kResourceExhausted:
+      co_return FullError(Sv(applied.status().message()));
+    case absl::StatusCode::kUnavailable:
+      co_return NotLeaseholderError(0, {});
+    default:
+      co_return AmbiguousError(StrCat("it is not known whether the batch was applied: ", applied.status().message()));
+  }
+}
+
+void Replica::Released(std::string_view key, Timestamp ts) {
+  releases_.AddPoint(key, ts, {});
+  reads_.AddPoint(key, ts, {});
+}
+
+void Replica::Apply(const Work& work, Effects& effects) {
+  const std::string_view id = AsId(work.txn, work.has_txn);
+  for (const Effects::Read& read : effects.reads) {
+    std::string_view reader = read.anonymous ? std::string_view() : id;
+    if (read.end_key.empty()) {
+      reads_.AddPoint(read.key, read.ts, reader);
+    } else {
+      reads_.AddRange(read.key, read.end_key, read.ts, reader);
+    }
+  }
+  for (const auto& lock : effects.acquired) locks_.Acquire(lock.key, work.txn.meta(), lock.strength, work.ts.read);
+  if (!effects.replicated.empty()) {
+    v1::TxnMeta meta = work.txn.meta();
+    meta.set_write_ts(work.ts.write.bits);
+    for (const auto& write : effects.replicated) locks_.OnReplicated(write.key, meta, write.intent, write.strength);
+  }
+  auto release = [&](std::string_view key) { Released(key, work.ts.now); };
+  for (const Effects::Resolved& resolved : effects.resolved) {
+    if (!IsFinished(resolved.status)) {
+      if (resolved.end_key.empty()) locks_.OnIntentMoved(resolved.key, resolved.txn.id());
+      continue;
+    }
+    sequencer_.OnFinished(resolved.txn.id(), resolved.status, Timestamp{resolved.txn.write_ts()});
+    locks_.Release(resolved.key, resolved.end_key, resolved.txn.id(), release);
+  }
+  for (const auto& [name, ts] : effects.markers) markers_.AddPoint(name, ts, {});
+  for (const auto& changed : effects.changed_txns) pushes_.Notify(changed);
+  if (effects.ended) ApplyEnded(*effects.ended, work.ts.now);
+}
+
+void Replica::ApplyEnded(Effects::Ended& ended, Timestamp now) {
+  const std::string id = ended.txn.meta().id();
+  const Timestamp released = std::max(now, Timestamp{ended.txn.meta().write_ts()});
+  sequencer_.OnFinished(id, ended.txn.status(), Timestamp{ended.txn.meta().write_ts()});
+  locks_.ReleaseAll(id, [&](std::string_view key) { Released(key, released); });
+  pushes_.Notify(id);
+  if (ended.wrote_outcome && ++outcomes_written_ % 64 == 0 && !sweeping_) background_.Spawn(SweepOutcomes());
+  if (ended.remote.empty() || resolver_ == nullptr) return;
+  resolver_->Resolve(ended.txn, std::move(ended.remote), [this, anchor = ended.anchor, id, has_record = ended.has_record](absl::Status status) -> Task<void> {
+    // What could not be resolved keeps the record; the next lease tries again.
+    if (status.ok() && has_record) co_await ForgetRecord(anchor, id);
+  });
+}
+
+void Replica::FinishResponse(Work& work) {
+  v1::BatchResponse& response = *work.response;
+  response.set_timestamp(std::max(work.ts.read, work.flags & kWrites ? work.ts.write : Timestamp()).bits);
+  if (!work.has_txn) return;
+  v1::Transaction& txn = *response.mutable_txn();
+  const bool wrote = (work.flags & kWrites) && !(work.flags & kTxnState);
+  if (wrote) txn.mutable_meta()->set_write_ts(std::max(txn.meta().write_ts(), work.ts.write.bits));
+  // The coordinator knows the rest.
+  txn.mutable_meta()->clear_id();
+  txn.mutable_meta()->clear_anchor_key();
+  txn.clear_lock_spans();
+  txn.clear_in_flight();
+  txn.clear_ignored();
+}
+
+}  // namespace insula::kv

@@ -1,0 +1,524 @@
+#include "kv/replica/replica.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+
+#include "base/async/task_group.h"
+#include "base/hlc/hlc.h"
+#include "base/runtime/random.h"
+#include "base/strings.h"
+#include "kv/api/error.h"
+#include "kv/api/testing/test_loop.h"
+#include "kv/keys/keys.h"
+#include "kv/mvcc/mvcc.h"
+#include "kv/replica/testing/local_group.h"
+#include "kv/storage/model_engine.h"
+#include "kv/txn/record.h"
+
+namespace insula::kv {
+namespace {
+
+constexpr char kA[] = "\xfe" "a", kB[] = "\xfe" "b", kC[] = "\xfe" "c", kEnd[] = "\xfe\xff";
+
+// One replica whose sender is itself.
+class ReplicaTest : public testing::Test, private Sender {
+ protected:
+  ReplicaTest() {
+    auto engine = storage::OpenModelEngine(&random_, &disk_);
+    EXPECT_TRUE(engine.ok());
+    engine_ = *std::move(engine);
+    v1::RangeDescriptor range;
+    range.set_version(1);
+    range.set_range_id(7);
+    range.set_start_key("\xfe");
+    range.set_end_key(kEnd);
+    range.set_generation(3);
+    group_ = std::make_unique<LocalGroup>(range, engine_.get(), &clock_);
+    group_->set_state_machine(MakeReplica(group_.get(), {.executor = &loop_, .sender = this}));
+    replica_ = ReplicaOf(*group_);
+  }
+  ~ReplicaTest() override {
+    replica_->VerifyInvariants();
+    loop_.RunUntilIdle();
+    replica_.reset();
+    group_.reset();
+  }
+
+  Task<v1::BatchResponse> Send(const Context& ctx, v1::BatchRequest batch) override { return replica_->Execute(ctx, std::move(batch)); }
+
+  static v1::BatchRequest Batch() {
+    v1::BatchRequest batch;
+    batch.mutable_header()->set_version(1);
+    batch.mutable_header()->set_range_id(7);
+    return batch;
+  }
+  v1::Transaction NewTxn(std::string name, v1::Isolation isolation = v1::SERIALIZABLE) {
+    v1::Transaction txn;
+    name.resize(16, '.');
+    txn.mutable_meta()->set_id(name);
+    txn.mutable_meta()->set_anchor_key(kA);
+    txn.mutable_meta()->set_isolation(isolation);
+    return txn;
+  }
+  static v1::BatchRequest In(const v1::Transaction& txn) {
+    v1::BatchRequest batch = Batch();
+    *batch.mutable_header()->mutable_txn() = txn;
+    return batch;
+  }
+  v1::BatchResponse Run(v1::BatchRequest batch) { return loop_.Run(replica_->Execute(loop_.ctx(), std::move(batch))); }
+  v1::BatchResponse Ok(v1::BatchRequest batch) {
+    v1::BatchResponse response = Run(std::move(batch));
+    EXPECT_FALSE(response.has_error()) << response.error().ShortDebugString();
+    return response;
+  }
+  // A batch in `txn`, which takes over what the server says.
+  v1::BatchResponse Step(v1::Transaction& txn, v1::BatchRequest batch) {
+    v1::BatchResponse response = Ok(std::move(batch));
+    Absorb(txn, response);
+    return response;
+  }
+  static void Absorb(v1::Transaction& txn, const v1::BatchResponse& response) {
+    const v1::Transaction& seen = response.txn();
+    txn.set_read_ts(seen.read_ts());
+    txn.set_uncertainty_limit(seen.uncertainty_limit());
+    txn.set_observed_ts(seen.observed_ts());
+    txn.set_observed_range(seen.observed_range());
+    txn.set_observed_lease_sequence(seen.observed_lease_sequence());
+    txn.mutable_meta()->set_min_ts(seen.meta().min_ts());
+    txn.mutable_meta()->set_write_ts(seen.meta().write_ts());
+  }
+
+  void Put(std::string key, std::string value) {
+    auto batch = Batch();
+    batch.add_requests()->mutable_put()->set_key(key);
+    batch.mutable_requests(0)->mutable_put()->set_value(value);
+    Ok(batch);
+  }
+  std::string Get(std::string key) {
+    auto batch = Batch();
+    batch.add_requests()->mutable_get()->set_key(key);
+    auto response = Ok(batch);
+    return response.responses(0).get().has_value() ? response.responses(0).get().value() : "(none)";
+  }
+  static void AddGet(v1::BatchRequest& batch, std::string key, v1::LockStrength lock = v1::LOCK_NONE) {
+    batch.add_requests()->mutable_get()->set_key(key);
+    batch.mutable_requests(batch.requests_size() - 1)->mutable_get()->set_lock(lock);
+  }
+  static void AddPut(v1::BatchRequest& batch, std::string key, std::string value, uint64_t since = 0, uint32_t sequence = 1) {
+    auto* put = batch.add_requests()->mutable_put();
+    put->set_key(key);
+    put->set_value(value);
+    put->set_exclusive_since(since);
+    put->set_sequence(sequence);
+  }
+  static v1::EndTxnRequest* AddEnd(v1::BatchRequest& batch, bool commit, bool one_phase) {
+    auto* end = batch.add_requests()->mutable_end_txn();
+    end->set_commit(commit);
+    end->set_one_phase(one_phase);
+    end->set_write_outcome(commit);
+    return end;
+  }
+
+  TestLoop loop_;
+  SeededRandom random_{1};
+  storage::ModelDisk disk_;
+  std::unique_ptr<storage::Engine> engine_;
+  HybridClock clock_{&loop_.clock(), kDefaultMaxOffset};
+  std::unique_ptr<LocalGroup> group_;
+  std::shared_ptr<Replica> replica_;
+};
+
+TEST_F(ReplicaTest, PlainReadsAndWrites) {
+  EXPECT_EQ(Get(kA), "(none)");
+  Put(kA, "1");
+  EXPECT_EQ(Get(kA), "1");
+  EXPECT_EQ(group_->proposals, 1) << "reads make no log entry";
+}
+
+TEST_F(ReplicaTest, RefusesOtherRangesKeysAndSaysWhere) {
+  auto batch = Batch();
+  AddGet(batch, "\x04x");
+  auto response = Run(batch);
+  ASSERT_TRUE(response.error().has_range_mismatch());
+  EXPECT_EQ(response.error().range_mismatch().current(0).range_id(), 7u);
+}
+
+TEST_F(ReplicaTest, WithoutTheLeaseNothingIsServed) {
+  group_->leader = false;
+  auto batch = Batch();
+  AddGet(batch, kA);
+  auto response = Run(batch);
+  ASSERT_TRUE(response.error().has_not_leaseholder());
+  EXPECT_EQ(response.error().not_leaseholder().leaseholder_node(), 2u);
+}
+
+TEST_F(ReplicaTest, OnePhaseCommitLeavesNeitherIntentNorRecord) {
+  auto txn = NewTxn("t");
+  auto batch = In(txn);
+  batch.mutable_header()->set_can_forward_read_ts(true);
+  AddPut(batch, kA, "1");
+  AddPut(batch, kB, "2");
+  AddEnd(batch, true, true);
+  auto response = Ok(batch);
+  EXPECT_EQ(response.responses(2).end_txn().status(), v1::COMMITTED);
+  EXPECT_TRUE(response.responses(2).end_txn().one_phase_committed());
+  EXPECT_EQ(group_->proposals, 1);
+  EXPECT_EQ(group_->stats().intents, 0);
+  EXPECT_EQ(Get(kB), "2");
+  auto reader = engine_->NewReader();
+  EXPECT_FALSE(LoadRecord(*reader, kA, txn.meta().id())->has_value());
+  EXPECT_TRUE(LoadOutcome(*reader, kA, txn.meta().id())->has_value());
+}
+
+TEST_F(ReplicaTest, ARepeatedCommitIsAnsweredAsTheFirstTime) {
+  auto txn = NewTxn("t");
+  auto batch = In(txn);
+  batch.mutable_header()->set_can_forward_read_ts(true);
+  AddPut(batch, kA, "1");
+  AddEnd(batch, true, true);
+  group_->lose_answer = true;
+  EXPECT_TRUE(Run(batch).error().has_ambiguous());
+  Put(kA, "somebody else's");
+  auto again = Ok(batch);
+  EXPECT_EQ(again.responses(1).end_txn().status(), v1::COMMITTED);
+  EXPECT_EQ(Get(kA), "somebody else's") << "it was not applied twice";
+}
+
+TEST_F(ReplicaTest, QueryOutcomeSettlesAnUnknownCommitForGood) {
+  auto txn = NewTxn("t");
+  auto query = Batch();
+  query.add_requests()->mutable_query_outcome()->set_key(kA);
+  query.mutable_requests(0)->mutable_query_outcome()->set_txn_id(txn.meta().id());
+  EXPECT_FALSE(Ok(query).responses(0).query_outcome().committed());
+  auto batch = In(txn);
+  batch.mutable_header()->set_can_forward_read_ts(true);
+  AddPut(batch, kA, "late");
+  AddEnd(batch, true, true);
+  EXPECT_TRUE(Run(batch).error().has_txn_aborted());
+  EXPECT_EQ(Get(kA), "(none)");
+}
+
+TEST_F(ReplicaTest, AWriteGoesAboveWhatOthersHaveRead) {
+  Put(kA, "0");
+  auto reader = NewTxn("r"), writer = NewTxn("w");
+  auto begin = In(writer);
+  AddGet(begin, kB);
+  Step(writer, begin);
+  auto read = In(reader);
+  AddGet(read, kA);
+  Step(reader, read);
+  ASSERT_GT(reader.read_ts(), writer.read_ts());
+  auto write = In(writer);
+  AddPut(write, kA, "1");
+  Step(writer, write);
+  EXPECT_GT(writer.meta().write_ts(), reader.read_ts());
+  auto commit = In(writer);
+  AddEnd(commit, true, false);
+  auto response = Run(commit);
+  EXPECT_EQ(response.error().txn_retry().reason(), v1::Error::TxnRetry::PUSHED) << "its read of b must be refreshed first";
+}
+
+TEST_F(ReplicaTest, OnePhaseCommitRefreshesItsReads) {
+  for (bool conflict : {false, true}) {
+    auto txn = NewTxn(conflict ? "x" : "y");
+    auto read = In(txn);
+    AddGet(read, kB);
+    Step(txn, read);
+    if (conflict) Put(kB, "changed");
+    Get(kA);  // moves the write up
+    auto commit = In(txn);
+    commit.mutable_header()->set_refresh_from(txn.read_ts());
+    commit.mutable_header()->add_refresh_spans()->set_key(kB);
+    AddPut(commit, kA, "1");
+    AddEnd(commit, true, true);
+    auto response = Run(commit);
+    EXPECT_EQ(response.has_error(), conflict) << response.ShortDebugString();
+    if (conflict) {
+      EXPECT_EQ(response.error().txn_retry().reason(), v1::Error::TxnRetry::READ_REFRESH_FAILED);
+    }
+  }
+}
+
+TEST_F(ReplicaTest, ALostLockIsFoundOutAtCommit) {
+  Put(kA, "0");
+  auto txn = NewTxn("t", v1::READ_COMMITTED);
+  auto lock = In(txn);
+  lock.mutable_header()->set_can_forward_read_ts(true);
+  AddGet(lock, kA, v1::LOCK_EXCLUSIVE);
+  Step(txn, lock);
+  const uint64_t since = txn.read_ts();
+  group_->ChangeLease();
+  auto commit = In(txn);
+  AddPut(commit, kA, "1", since);
+  AddEnd(commit, true, true);
+  EXPECT_EQ(Run(commit).error().txn_retry().reason(), v1::Error::TxnRetry::LOCK_LOST);
+  EXPECT_EQ(Get(kA), "0");
+}
+
+TEST_F(ReplicaTest, LockersTakeTurnsAndSeeTheNewestValue) {
+  Put(kA, "0");
+  TaskGroup group(loop_.ctx());
+  std::string seen;
+  for (int i = 0; i < 8; ++i) {
+    group.SpawnFn([this, i, &seen]() -> Task<void> {
+      auto txn = NewTxn(StrCat("t", i), v1::READ_COMMITTED);
+      auto lock = In(txn);
+      lock.mutable_header()->set_can_forward_read_ts(true);
+      AddGet(lock, kA, v1::LOCK_EXCLUSIVE);
+      auto response = co_await replica_->Execute(loop_.ctx(), lock);
+      EXPECT_FALSE(response.has_error()) << response.error().ShortDebugString();
+      Absorb(txn, response);
+      std::string value = response.responses(0).get().value();
+      StrAppend(&seen, value, " ");
+      auto commit = In(txn);
+      AddPut(commit, kA, StrCat(std::stoi(value) + 1), txn.read_ts());
+      AddEnd(commit, true, true);
+      response = co_await replica_->Execute(loop_.ctx(), commit);
+      EXPECT_FALSE(response.has_error()) << response.error().ShortDebugString();
+    });
+  }
+  loop_.Run([](TaskGroup* g) -> Task<int> { co_await g->Wait(); co_return 0; }(&group));
+  EXPECT_EQ(seen, "0 1 2 3 4 5 6 7 ");
+  EXPECT_EQ(Get(kA), "8");
+  EXPECT_EQ(replica_->lock_table().key_count(), 0u);
+}
+
+TEST_F(ReplicaTest, TwoPhasesLeaveIntentsThatTheCommitResolves) {
+  auto txn = NewTxn("t");
+  auto write = In(txn);
+  write.mutable_header()->set_can_forward_read_ts(true);
+  AddPut(write, kA, "1");
+  AddPut(write, kB, "2", 0, 2);
+  Step(txn, write);
+  EXPECT_EQ(group_->stats().intents, 2);
+  txn.mutable_meta()->set_sequence(2);
+  txn.set_read_ts(txn.meta().write_ts());
+  auto commit = In(txn);
+  auto* end = AddEnd(commit, true, false);
+  end->add_lock_spans()->set_key(kA);
+  end->add_lock_spans()->set_key(kB);
+  EXPECT_EQ(Ok(commit).responses(0).end_txn().status(), v1::COMMITTED);
+  EXPECT_EQ(group_->stats().intents, 0);
+  EXPECT_EQ(Get(kA), "1");
+}
+
+TEST_F(ReplicaTest, AReaderWaitsForASerializableIntentAndMovesAWeakOne) {
+  for (auto isolation : {v1::SERIALIZABLE, v1::READ_COMMITTED}) {
+    const std::string key = isolation == v1::SERIALIZABLE ? kA : kB;
+    auto txn = NewTxn(isolation == v1::SERIALIZABLE ? "s" : "w", isolation);
+    auto write = In(txn);
+    write.mutable_header()->set_can_forward_read_ts(true);
+    AddPut(write, key, "new");
+    Step(txn, write);
+    std::string seen = "(waiting)";
+    TaskGroup group(loop_.ctx());
+    group.SpawnFn([&]() -> Task<void> {
+      auto read = Batch();
+      AddGet(read, key);
+      auto response = co_await replica_->Execute(loop_.ctx(), read);
+      EXPECT_FALSE(response.has_error()) << response.error().ShortDebugString();
+      seen = response.responses(0).get().value();
+    });
+    (void)loop_.Run(Sleep(loop_.ctx(), 100ms));
+    EXPECT_EQ(seen, isolation == v1::SERIALIZABLE ? "(waiting)" : "");
+    txn.mutable_meta()->set_sequence(1);
+    txn.set_read_ts(txn.meta().write_ts());
+    auto commit = In(txn);
+    AddEnd(commit, true, false)->add_lock_spans()->set_key(key);
+    Ok(commit);
+    loop_.RunUntilIdle();
+    EXPECT_EQ(seen, isolation == v1::SERIALIZABLE ? "new" : "");
+    EXPECT_EQ(Get(key), "new");
+  }
+}
+
+TEST_F(ReplicaTest, AnAbandonedTransactionIsEndedByWhoMeetsIt) {
+  auto txn = NewTxn("gone");
+  auto write = In(txn);
+  write.mutable_header()->set_can_forward_read_ts(true);
+  AddPut(write, kA, "never");
+  AddGet(write, kB, v1::LOCK_EXCLUSIVE);
+  Step(txn, write);
+  Put(kA, "mine");  // waits until the other has expired
+  EXPECT_EQ(Get(kA), "mine");
+  auto commit = In(txn);
+  AddEnd(commit, true, false)->add_lock_spans()->set_key(kA);
+  EXPECT_TRUE(Run(commit).error().has_txn_aborted());
+  EXPECT_EQ(replica_->lock_table().key_count(), 0u);
+}
+
+TEST_F(ReplicaTest, HeartbeatsKeepATransactionAlive) {
+  auto txn = NewTxn("alive");
+  auto write = In(txn);
+  write.mutable_header()->set_can_forward_read_ts(true);
+  AddPut(write, kA, "1");
+  Step(txn, write);
+  TaskGroup group(loop_.ctx());
+  bool done = false;
+  group.SpawnFn([&]() -> Task<void> {
+    auto other = Batch();
+    AddPut(other, kA, "2");
+    auto response = co_await replica_->Execute(loop_.ctx(), other);
+    EXPECT_FALSE(response.has_error());
+    done = true;
+  });
+  for (int i = 0; i < 12; ++i) {
+    auto beat = In(txn);
+    beat.add_requests()->mutable_heartbeat_txn()->set_key(kA);
+    EXPECT_EQ(Ok(beat).responses(0).heartbeat_txn().status(), v1::PENDING);
+    (void)loop_.Run(Sleep(loop_.ctx(), 1s));
+  }
+  EXPECT_FALSE(done);
+  auto end = In(txn);
+  AddEnd(end, false, false)->add_lock_spans()->set_key(kA);
+  Ok(end);
+  loop_.RunUntilIdle();
+  EXPECT_TRUE(done);
+  EXPECT_EQ(Get(kA), "2");
+}
+
+TEST_F(ReplicaTest, ADeadlockEndsTheYoungest) {
+  auto first = NewTxn("first"), second = NewTxn("second");
+  second.mutable_meta()->set_anchor_key(kB);
+  auto lock = [&](v1::Transaction& txn, const char* key) {
+    auto batch = In(txn);
+    AddGet(batch, key, v1::LOCK_EXCLUSIVE);
+    return batch;
+  };
+  Step(first, lock(first, kA));
+  Step(second, lock(second, kB));
+  v1::BatchResponse r1, r2;
+  TaskGroup group(loop_.ctx());
+  group.SpawnFn([&]() -> Task<void> { r1 = co_await replica_->Execute(loop_.ctx(), lock(first, kB)); });
+  group.SpawnFn([&]() -> Task<void> {
+    r2 = co_await replica_->Execute(loop_.ctx(), lock(second, kA));
+    auto end = In(second);
+    auto* e = end.add_requests()->mutable_end_txn();
+    e->add_lock_spans()->set_key(kB);
+    (void)co_await replica_->Execute(loop_.ctx(), end);
+  });
+  loop_.Run([](TaskGroup* g) -> Task<int> { co_await g->Wait(); co_return 0; }(&group));
+  EXPECT_FALSE(r1.has_error()) << r1.error().ShortDebugString();
+  EXPECT_TRUE(r2.error().has_deadlock()) << r2.error().ShortDebugString();
+}
+
+TEST_F(ReplicaTest, NowaitAndSkipLocked) {
+  Put(kA, "a");
+  Put(kB, "b");
+  auto holder = NewTxn("h"), other = NewTxn("o", v1::READ_COMMITTED);
+  auto lock = In(holder);
+  AddGet(lock, kA, v1::LOCK_EXCLUSIVE);
+  Step(holder, lock);
+  auto nowait = In(other);
+  nowait.mutable_header()->set_wait_policy(v1::WAIT_ERROR);
+  AddGet(nowait, kA, v1::LOCK_SHARED);
+  EXPECT_TRUE(Run(nowait).error().has_lock_conflict());
+  auto skip = In(other);
+  skip.mutable_header()->set_wait_policy(v1::WAIT_SKIP_LOCKED);
+  auto* scan = skip.add_requests()->mutable_scan();
+  scan->set_key(kA);
+  scan->set_end_key(kC);
+  scan->set_lock(v1::LOCK_EXCLUSIVE);
+  auto response = Ok(skip);
+  EXPECT_EQ(response.responses(0).scan().row_count(), 1u);
+  EXPECT_NE(response.responses(0).scan().rows().find(kB), std::string::npos);
+}
+
+TEST_F(ReplicaTest, AFullDiskStopsWritesOnly) {
+  Put(kA, "1");
+  group_->disk = absl::ResourceExhaustedError("no space left on /data");
+  auto batch = Batch();
+  AddPut(batch, kA, "2");
+  EXPECT_TRUE(Run(batch).error().has_full());
+  EXPECT_EQ(Get(kA), "1");
+}
+
+TEST_F(ReplicaTest, ABatchWhoseLeaseWentBeforeItAppliedIsEvaluatedAgain) {
+  group_->next_proposal_error = absl::AbortedError("leadership was lost");
+  Put(kA, "1");
+  EXPECT_EQ(Get(kA), "1");
+  EXPECT_EQ(group_->proposals, 1);
+}
+
+TEST_F(ReplicaTest, ChecksHoldWithTheCommit) {
+  Put(kB, "v1");
+  for (std::string expected : {"v1", "v0"}) {
+    auto txn = NewTxn("t" + expected);
+    auto batch = In(txn);
+    batch.mutable_header()->set_can_forward_read_ts(true);
+    batch.add_requests()->mutable_check()->set_key(kB);
+    batch.mutable_requests(0)->mutable_check()->set_expected(expected);
+    AddPut(batch, kA, expected);
+    AddEnd(batch, true, true);
+    auto response = Run(batch);
+    EXPECT_EQ(response.error().has_condition_failed(), expected == "v0");
+  }
+  EXPECT_EQ(Get(kA), "v1");
+}
+
+// Transfers between accounts by serializable transactions, all at once, some of them over and over: the sum stays.
+TEST_F(ReplicaTest, ConcurrentTransfersKeepTheSum) {
+  constexpr int kAccounts = 5, kWorkers = 6, kTransfers = 30;
+  auto account = [](uint64_t i) { return StrCat("\xfe", "acc", i); };
+  for (int i = 0; i < kAccounts; ++i) Put(account(i), "100");
+  int commits = 0, retries = 0;
+  TaskGroup group(loop_.ctx());
+  for (int w = 0; w < kWorkers; ++w) {
+    group.SpawnFn([&, w]() -> Task<void> {
+      for (int t = 0; t < kTransfers; ++t) {
+        for (int attempt = 0;; ++attempt) {
+          std::string from = account(random_.Uniform(kAccounts)), to = account(random_.Uniform(kAccounts));
+          if (from == to) continue;
+          auto txn = NewTxn(StrCat(w, "-", t, "-", attempt));
+          txn.mutable_meta()->set_anchor_key(from);
+          auto read = In(txn);
+          const bool locking = random_.Chance(0.5);
+          AddGet(read, from, locking ? v1::LOCK_EXCLUSIVE : v1::LOCK_NONE);
+          AddGet(read, to, locking ? v1::LOCK_EXCLUSIVE : v1::LOCK_NONE);
+          read.mutable_header()->set_can_forward_read_ts(true);
+          auto seen = co_await replica_->Execute(loop_.ctx(), read);
+          bool ok = !seen.has_error();
+          if (ok) {
+            Absorb(txn, seen);
+            (void)co_await Sleep(loop_.ctx(), std::chrono::microseconds(random_.Uniform(3000)));
+            auto commit = In(txn);
+            commit.mutable_header()->set_refresh_from(txn.read_ts());
+            for (const auto& key : {from, to}) commit.mutable_header()->add_refresh_spans()->set_key(key);
+            AddPut(commit, from, StrCat(std::stoi(seen.responses(0).get().value()) - 1), locking ? txn.read_ts() : 0, 1);
+            AddPut(commit, to, StrCat(std::stoi(seen.responses(1).get().value()) + 1), locking ? txn.read_ts() : 0, 2);
+            AddEnd(commit, true, true);
+            auto done = co_await replica_->Execute(loop_.ctx(), commit);
+            ok = !done.has_error();
+            EXPECT_TRUE(ok || done.error().has_txn_retry()) << done.error().ShortDebugString();
+            EXPECT_FALSE(locking && done.error().txn_retry().reason() == v1::Error::TxnRetry::LOCK_LOST);
+          } else {
+            EXPECT_TRUE(seen.error().has_deadlock() || seen.error().has_txn_retry()) << seen.error().ShortDebugString();
+          }
+          if (ok) {
+            ++commits;
+            break;
+          }
+          ++retries;
+          auto end = In(txn);
+          auto* e = end.add_requests()->mutable_end_txn();
+          e->add_lock_spans()->set_key(from);
+          e->add_lock_spans()->set_key(to);
+          (void)co_await replica_->Execute(loop_.ctx(), end);
+          (void)co_await Sleep(loop_.ctx(), std::chrono::microseconds(random_.Uniform(5000)));
+        }
+      }
+    });
+  }
+  loop_.Run([](TaskGroup* g) -> Task<int> { co_await g->Wait(); co_return 0; }(&group));
+  EXPECT_EQ(commits, kWorkers * kTransfers);
+  EXPECT_GT(retries, 0) << "the test should have conflicts";
+  int sum = 0;
+  for (int i = 0; i < kAccounts; ++i) sum += std::stoi(Get(account(i)));
+  EXPECT_EQ(sum, 100 * kAccounts);
+  EXPECT_EQ(replica_->lock_table().key_count(), 0u) << replica_->lock_table().DebugString();
+}
+
+}  // namespace
+}  // namespace insula::kv

@@ -1,0 +1,115 @@
+// A range group of one replica without consensus: what is proposed is applied, a turn of the loop later. For unit tests.
+#ifndef INSULA_KV_REPLICA_TESTING_LOCAL_GROUP_H_
+#define INSULA_KV_REPLICA_TESTING_LOCAL_GROUP_H_
+
+#include <functional>
+#include <memory>
+#include <utility>
+
+#include "base/async/context.h"
+#include "base/async/task.h"
+#include "base/hlc/hlc.h"
+#include "kv/multiraft/range_group.h"
+#include "kv/storage/engine.h"
+
+namespace insula::kv {
+
+class LocalGroup : public RangeGroup {
+ public:
+  LocalGroup(v1::RangeDescriptor descriptor, storage::Engine* engine, HybridClock* clock)
+      : descriptor_(std::move(descriptor)), engine_(engine), clock_(clock) {
+    lease_ = {1, clock->Now()};
+  }
+  void set_state_machine(std::unique_ptr<RangeStateMachine> machine) {
+    machine_ = std::move(machine);
+    machine_->LeaseAcquired(lease_);
+  }
+  // Called when a split is applied; makes the right-hand side.
+  void set_on_split(std::function<void(const SplitTrigger&)> fn) { on_split_ = std::move(fn); }
+
+  RangeId range_id() const override { return descriptor_.range_id(); }
+  ReplicaId replica_id() const override { return 1; }
+  uint64_t node_id() const override { return 1; }
+  StoreId store_id() const override { return 1; }
+  const v1::RangeDescriptor& descriptor() const override { return descriptor_; }
+  const mvcc::Stats& stats() const override { return stats_; }
+  uint64_t applied_index() const override { return applied_; }
+  storage::Engine& engine() override { return *engine_; }
+  HybridClock& clock() override { return *clock_; }
+
+  LeaseCheck CheckLease(Timestamp t) override {
+    LeaseCheck check;
+    if (!leader) {
+      check.state = LeaseCheck::State::kElsewhere;
+      check.holder_node = 2;
+      return check;
+    }
+    check.state = LeaseCheck::State::kValid;
+    check.lease = lease_;
+    check.valid_until = Timestamp::Max();
+    served_ = std::max({served_, t, clock_->Peek()});
+    return check;
+  }
+  Task<absl::StatusOr<LeaseCheck>> AcquireLease(Context ctx, Timestamp t) override { co_return CheckLease(t); }
+
+  Task<absl::StatusOr<ApplyResult>> Propose(Context ctx, Command command) override {
+    const uint64_t sequence = command.lease_sequence;
+    for (int i = 0; i < apply_delay_turns; ++i) {
+      if (absl::Status s = co_await ctx.Yield(); !s.ok()) co_return absl::UnknownError("stopping");
+    }
+    if (!next_proposal_error.ok()) co_return std::exchange(next_proposal_error, absl::OkStatus());
+    if (!leader || sequence != lease_.sequence) co_return absl::AbortedError("the lease was lost");
+    ++proposals;
+    ++applied_;
+    if (!command.write_set.empty()) {
+      auto batch = storage::WriteBatch::FromBytes(command.write_set);
+      if (!batch.ok()) co_return batch.status();
+      if (absl::Status s = engine_->Write(*batch); !s.ok()) co_return s;
+    }
+    stats_ += command.stats_delta;
+    if (command.split) {
+      descriptor_ = command.split->left;
+      stats_ -= command.split->right_stats;
+    }
+    machine_->AfterApply({&command, applied_, lease_.sequence, true});
+    if (command.split) {
+      if (on_split_) on_split_(*command.split);
+      machine_->AfterSplit(*command.split, nullptr);
+    }
+    if (!lose_answer) co_return ApplyResult{applied_, lease_.sequence};
+    lose_answer = false;
+    co_return absl::UnknownError("the answer got lost");
+  }
+  Task<absl::Status> TransferLease(Context, StoreId) override { co_return absl::UnimplementedError("one replica"); }
+  absl::Status disk_status() const override { return disk; }
+  RangeStateMachine* state_machine() const override { return machine_.get(); }
+
+  // The lease moves away and comes back: a new one, with nothing in memory.
+  void ChangeLease() {
+    machine_->LeaseLost();
+    lease_ = {lease_.sequence + 1, std::max(clock_->Now(), served_)};
+    machine_->LeaseAcquired(lease_);
+  }
+
+  bool leader = true;
+  int proposals = 0;
+  int apply_delay_turns = 1;
+  bool lose_answer = false;  // of the next proposal, which is applied
+  absl::Status next_proposal_error;
+  absl::Status disk;
+
+ private:
+  v1::RangeDescriptor descriptor_;
+  storage::Engine* engine_;
+  HybridClock* clock_;
+  Lease lease_;
+  Timestamp served_;
+  mvcc::Stats stats_;
+  uint64_t applied_ = 0;
+  std::function<void(const SplitTrigger&)> on_split_;
+  std::unique_ptr<RangeStateMachine> machine_;
+};
+
+}  // namespace insula::kv
+
+#endif  // INSULA_KV_REPLICA_TESTING_LOCAL_GROUP_H_
