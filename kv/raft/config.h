@@ -91,6 +91,7 @@ struct Config {
   StoreLivenessView* liveness = nullptr;
   // S1  A configuration change is handed out for application only when a hard state with commit at or past it is durable.
   // S2  After a start the replica neither votes nor campaigns until it has applied up to the commit index it found.
+  // S3  Answers to vote requests carry what is committed, so that a change whose commit only the removed know is found out.
   bool synced_conf_changes = false;
 };
 

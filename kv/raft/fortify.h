@@ -24,7 +24,7 @@
 //   F3  The leader binds itself like any other replica, to its own store's epoch. While LeadSupportUntil() has not passed on its own
 //       clock it refuses votes; it may step down at any time, and then serves no more.
 //   F4  A leader that stops leading in term t sends kDeFortify(t) to every replica that it ever asked in t, until answered, or until
-//       support of this store by the other has lapsed. A replica that refuses a vote or an election because it is bound
+//       support of this store by the other has lapsed, or the other left the configuration. A replica that refuses a vote or an election because it is bound
 //       tells its leader so (kFortifyResp); whoever does not lead that term answers kDeFortify. So no bond outlives a
 //       leadership for lack of a message, even if the leader's replica is gone (RawNode::ReleaseFor).
 //   F5  kTimeoutNow ends leadership at once, releases the transferee, and its election's votes (kTransferContext) release the

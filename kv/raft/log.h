@@ -80,6 +80,8 @@ class Log {
   void CommitSyncedTo(uint64_t commit);
   // Configuration changes that are committed and not yet applied?
   bool HasUnappliedConfChange() const;
+  // One that was handed out for application?
+  bool HasConfChangeBeingApplied() const { return !conf_changes_.empty() && conf_changes_.front() <= applying_; }
   // A configuration change among the committed whose commit index is not known to be durable?
   bool HasUnsyncedConfChange() const;
 

@@ -147,7 +147,8 @@ bool IsResponse(MessageType type);
 // Messages that never cross the network.
 bool IsLocal(MessageType type);
 
-// One message. Which fields matter depends on the type; all others are zero.
+// One message. Which fields matter depends on the type; all others are zero. In a kVote or kPreVote, index and log_term are of the
+// last entry; in their answers (with Config::synced_conf_changes) of the last committed one.
 struct Message {
   MessageType type = MessageType::kHup;
   NodeId to = kNone;
@@ -156,7 +157,7 @@ struct Message {
   uint64_t log_term = 0;
   uint64_t index = 0;
   std::vector<Entry> entries;
-  uint64_t commit = 0;
+  uint64_t commit = 0;  // with leases, kAppResp and kHeartbeatResp say what the follower knows
   NodeId vote = kNone;  // kStorageAppend only
   SnapshotPtr snapshot;
   bool reject = false;

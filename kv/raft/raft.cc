@@ -106,7 +106,11 @@ void Raft::Send(Message m) {
     default:
       m.term = term_;
   }
-  if (liveness_) m.hlc = std::max({m.hlc, observed_hlc_, liveness_->Hlc()});
+  if (liveness_) {
+    m.hlc = std::max({m.hlc, observed_hlc_, liveness_->Hlc()});
+    // A leader sleeps only when everyone knows what is committed.
+    if (m.type == MessageType::kAppResp || m.type == MessageType::kHeartbeatResp) m.commit = log_.committed();
+  }
   switch (m.type) {
     case MessageType::kAppResp:
     case MessageType::kVoteResp:

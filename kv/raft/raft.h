@@ -126,6 +126,7 @@ class Raft {
   tracker::Tally Poll(NodeId id, MessageType type, bool granted);
   void HandleVoteRequest(const Message& m);
   void HandleVoteResponse(const Message& m);
+  bool LearnCommitFromVote(const Message& m);
   // Refuses to be disturbed by a vote request of a higher term: a leader is known to be alive.
   bool IgnoresVote(const Message& m);
   bool CaughtUpSinceStart() const { return !synced_conf_changes_ || log_.applied() >= start_commit_; }

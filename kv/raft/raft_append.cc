@@ -188,6 +188,11 @@ bool Raft::Restore(const SnapshotPtr& snapshot) {
     log_.CommitTo(meta.index);
     return false;
   }
+  if (log_.HasConfChangeBeingApplied()) {
+    // It would be applied to the snapshot's configuration, which is past it. The leader sends again.
+    LogLine(LogLevel::kInfo, id_, " ignoring snapshot while a configuration change is being applied");
+    return false;
+  }
   log_.Restore(snapshot);
   tracker_.config = {};
   tracker_.progress.clear();

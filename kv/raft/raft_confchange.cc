@@ -19,6 +19,7 @@ const char* Raft::ObjectionTo(const Entry& entry, bool* drop) const {
   if (pending_conf_index_ > log_.applied()) return "possible unapplied conf change";
   if (joint && !leaves) return "must transition out of joint config first";
   if (!joint && leaves) return "not in joint state; refusing empty conf change";
+  if (leaves && !change.LeavesJoint()) return "empty conf change that asks to enter a joint config";
   if (!liveness_) return nullptr;
   auto next = confchange::Changer(tracker_, log_.LastIndex()).Apply(change);
   if (!next.ok()) return "it does not fit the configuration";

@@ -115,19 +115,33 @@ void Raft::HandleVoteRequest(const Message& m) {
   LogLine(LogLevel::kInfo, id_, " [logterm: ", last.term, ", index: ", last.index, ", vote: ", vote_, "] ",
           grant ? "cast " : "rejected ", MessageTypeName(m.type), grant ? " for " : " from ", m.from, " [logterm: ", m.log_term,
           ", index: ", m.index, "] at term ", term_);
-  if (!grant) {
-    Send({.type = response, .to = m.from, .term = term_, .reject = true});
-    return;
-  }
+  Message answer{.type = response, .to = m.from, .term = term_, .reject = !grant};
   // With the term of the request: a pre-candidate ignores answers of lower terms than it asked for.
-  Send({.type = response, .to = m.from, .term = m.term});
+  if (grant) answer.term = m.term;
+  if (synced_conf_changes_ && log_.committed() > 0) {
+    answer.index = log_.committed();
+    answer.log_term = log_.Term(answer.index).value_or(0);
+  }
+  Send(std::move(answer));
+  if (!grant) return;
   if (m.type == MessageType::kVote) {
     election_elapsed_ = 0;
     vote_ = m.from;
   }
 }
 
+// S3: a voter that was removed may have to be asked for its vote by those who do not know that its removal is committed; it may have
+// a longer log than they, and no right to campaign. Its answer tells them.
+bool Raft::LearnCommitFromVote(const Message& m) {
+  if (m.index <= log_.committed() || !log_.MaybeCommit({.term = m.log_term, .index = m.index})) return false;
+  LogLine(LogLevel::kInfo, id_, " learned from a vote of ", m.from, " that ", m.index, " is committed");
+  if (!log_.HasUnappliedConfChange()) return false;
+  BecomeFollower(term_, kNone);  // this campaign asks the wrong voters
+  return true;
+}
+
 void Raft::HandleVoteResponse(const Message& m) {
+  if (synced_conf_changes_ && LearnCommitFromVote(m)) return;
   const auto expected = state_ == StateType::kPreCandidate ? MessageType::kPreVoteResp : MessageType::kVoteResp;
   if (m.type != expected) return;
   if (m.type == MessageType::kVoteResp && !m.reject) lease_floor_ = std::max(lease_floor_, m.hlc);

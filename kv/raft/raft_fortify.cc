@@ -69,7 +69,7 @@ bool Raft::LeaderNeedsTicks() const {
     if (!alive) continue;  // waits for it to come back, which is an event
     if (fortification_.BoundEpoch(id) != support.epoch) return true;
     const bool caught_up = pr.match == log_.LastIndex() && pr.state == tracker::ProgressState::kReplicate &&
-                           pr.sent_commit >= log_.committed();
+                           pr.acked_commit >= log_.committed();
     if (id != id_ && !caught_up) return true;
   }
   return false;
@@ -103,8 +103,11 @@ void Raft::TickRelease() {
   release_elapsed_ = 0;
   const NodeSet pending = release_->pending;
   for (NodeId id : pending) {
+    // Support that has lapsed here has lapsed there, or is about to (else F4's other half helps); who left the configuration
+    // has no vote to withhold.
     const StoreLivenessView::Received support = liveness_->SupportFrom(id);
-    if (support.epoch == 0 || liveness_->Expired(support.expiration)) release_->pending.erase(id);
+    const bool lapsed = support.epoch == 0 || liveness_->Expired(support.expiration);
+    if (lapsed || tracker_.Find(id) == nullptr) release_->pending.erase(id);
   }
   if (release_->pending.empty()) {
     release_.reset();
@@ -172,7 +175,10 @@ bool Raft::NeedsTicks() const {
   if (liveness_ == nullptr || release_) return true;
   switch (state_) {
     case StateType::kLeader: return LeaderNeedsTicks();
-    case StateType::kFollower: return Promotable() && !Bound();
+    case StateType::kFollower:
+      if (Bound()) return false;
+      // To campaign; or, without a vote, to stop refusing votes for a leader's sake.
+      return Promotable() || (lead_ != kNone && election_elapsed_ < election_timeout_);
     case StateType::kCandidate:
     case StateType::kPreCandidate: return true;
   }

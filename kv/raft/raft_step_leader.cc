@@ -1,4 +1,6 @@
 // What a leader does with messages.
+#include <algorithm>
+
 #include "base/check.h"
 #include "kv/raft/raft.h"
 
@@ -83,6 +85,7 @@ void Raft::HandleRejectedAppend(const Message& m, tracker::Progress* pr) {
 
 void Raft::HandleAppendResponse(const Message& m, tracker::Progress* pr) {
   pr->recent_active = true;
+  pr->acked_commit = std::max(pr->acked_commit, m.commit);
   if (m.reject) {
     HandleRejectedAppend(m, pr);
     return;
@@ -118,6 +121,7 @@ void Raft::HandleAppendResponse(const Message& m, tracker::Progress* pr) {
 
 void Raft::HandleHeartbeatResponse(const Message& m, tracker::Progress* pr) {
   pr->recent_active = true;
+  pr->acked_commit = std::max(pr->acked_commit, m.commit);
   pr->paused_by_flow = false;
   // It is alive. If it lacks entries, whatever we sent last may be lost: with a full window, an empty message brings an answer
   // that opens it. In kProbe, a message brings the answer that ends it. (In kSnapshot nothing is sent.)

@@ -35,6 +35,8 @@ struct Progress {
   uint64_t next = 0;   // what to send next; everything between is on its way
   // The highest commit index sent, as far as the follower can have taken it from what was sent. Not above next - 1.
   uint64_t sent_commit = 0;
+  // The highest commit index that it said it has (only with leases do followers say).
+  uint64_t acked_commit = 0;
   ProgressState state = ProgressState::kProbe;
   uint64_t pending_snapshot = 0;  // its index, in kSnapshot
   // Any message came from it since the last look (check quorum).
