@@ -114,6 +114,9 @@ Task<void> Connection::EndWithError(const Context& ctx, Session& session, const 
 }
 
 Task<absl::Status> Connection::Dispatch(const Context& ctx, Session& session, Frame frame) {
+  if (!MayRun() && frame.type != frontend::kTerminate && session.transaction_status() == pgwire::TransactionStatus::kIdle) {
+    CO_RETURN_IF_ERROR(co_await WaitToRun(ctx));
+  }
   switch (frame.type) {
     case frontend::kTerminate:
       terminated_ = true;

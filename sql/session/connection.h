@@ -42,6 +42,12 @@ class Connection : public ClientChannel {
   Task<absl::Status> Write(const Context& ctx, std::string_view bytes) override;
   Task<absl::StatusOr<std::optional<std::string>>> ReadCopyData(const Context& ctx) override;
 
+ protected:
+  // Whether a client's message may be worked on now; if not, it waits for WaitToRun, whose error ends the connection. A message
+  // that ends the connection, or inside a transaction, does not ask.
+  virtual bool MayRun() const { return true; }
+  virtual Task<absl::Status> WaitToRun(const Context& ctx) { co_return absl::OkStatus(); }
+
  private:
   // The next frame; idle timeouts of the session apply.
   Task<absl::StatusOr<std::optional<pgwire::Frame>>> NextFrame(const Context& ctx, Session& session);

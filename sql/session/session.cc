@@ -79,12 +79,12 @@ Task<absl::Status> Session::Initialize(const Context& ctx) {
   settings_.SetInternal("is_superuser", role->superuser ? "on" : "off");
   for (const auto* list : {&database->settings, &role->settings}) {
     for (const auto& [name, value] : *list) {
-      absl::Status s = settings_.Set(name, value, Settings::Source::kStartup, /*superuser=*/true);
+      absl::Status s = settings_.Set(name, value, SessionSettings::Source::kStartup, /*superuser=*/true);
       if (!s.ok()) Notice(PgErrorBuilder(ToPgError(s).sqlstate, ToPgError(s).message).Severity("WARNING").Build());
     }
   }
   for (const auto& [name, value] : start_.settings) {
-    absl::Status s = settings_.Set(name, value, Settings::Source::kStartup, role->superuser);
+    absl::Status s = settings_.Set(name, value, SessionSettings::Source::kStartup, role->superuser);
     if (!s.ok()) {
       PgErrorFields f = ToPgError(s);
       co_return PgErrorBuilder(f.sqlstate, f.message).Severity("FATAL").Detail(f.detail).Hint(f.hint).Build();
@@ -244,7 +244,7 @@ std::optional<std::string> Session::GetSetting(std::string_view name) const {
 }
 
 absl::StatusOr<std::string> Session::SetSetting(std::string_view name, std::string_view value, bool local) {
-  RETURN_IF_ERROR(SetOne(name, {std::string(value)}, /*reset=*/false, local ? Settings::Source::kLocal : Settings::Source::kSession));
+  RETURN_IF_ERROR(SetOne(name, {std::string(value)}, /*reset=*/false, local ? SessionSettings::Source::kLocal : SessionSettings::Source::kSession));
   std::optional<std::string> now = GetSetting(name);
   if (!now) return PgError(sqlstate::kUndefinedObject, StrCat("unrecognized configuration parameter \"", name, "\""));
   return *now;
@@ -295,7 +295,8 @@ void Session::AfterTransaction() {
 }
 
 void Session::UpdateTransactionObserver() {
-  bool open = transaction_.in_block();
+  // An implicit transaction counts, too: between the messages of a pipeline it is open.
+  bool open = transaction_.state() != TransactionState::kIdle;
   if (open == transaction_open_) return;
   transaction_open_ = open;
   if (env_.observer == nullptr) return;
@@ -345,9 +346,9 @@ Task<absl::Status> Session::Restore(const Context& ctx, const SessionValue& valu
     CO_RETURN_IF_ERROR((co_await KnownSnapshot(inner)).status());
     for (const auto& [name, setting] : value.settings) {
       if (name == "role") {
-        CO_RETURN_IF_ERROR(SetRole(name, setting, Settings::Source::kSession));
+        CO_RETURN_IF_ERROR(SetRole(name, setting, SessionSettings::Source::kSession));
       } else {
-        CO_RETURN_IF_ERROR(settings_.Set(name, setting, Settings::Source::kSession, superuser()));
+        CO_RETURN_IF_ERROR(settings_.Set(name, setting, SessionSettings::Source::kSession, superuser()));
       }
     }
     for (const PreparedValue& p : value.prepared) {

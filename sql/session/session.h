@@ -130,6 +130,7 @@ class Session : public SessionInfo {
   std::string ClientAddress() const override { return start_.client_address; }
   int32_t ClientPort() const override { return start_.client_port; }
   uint64_t TransactionId() override { return transaction_.number() + transaction_base_; }
+  std::vector<Setting> Settings() const override;
   void Notice(const absl::Status& notice) override;
 
   const std::map<std::string, std::shared_ptr<PreparedStatement>>& prepared() const { return prepared_; }
@@ -220,8 +221,8 @@ class Session : public SessionInfo {
   // ---- session_utility.cc
   Task<absl::StatusOr<UtilityResult>> RunUtility(const Context& ctx, const SourcePtr& source, const std::vector<Datum>& parameters);
   absl::Status RunSet(const ast::SetStatement& statement);
-  absl::Status SetOne(std::string_view name, const std::vector<std::string>& values, bool reset, Settings::Source source);
-  absl::Status SetRole(std::string_view name, std::string_view value, Settings::Source source);
+  absl::Status SetOne(std::string_view name, const std::vector<std::string>& values, bool reset, SessionSettings::Source source);
+  absl::Status SetRole(std::string_view name, std::string_view value, SessionSettings::Source source);
   absl::StatusOr<UtilityResult> RunShow(const ast::ShowStatement& statement) const;
   absl::StatusOr<UtilityResult> RunDiscard(const ast::DiscardStatement& statement);
   Task<absl::StatusOr<UtilityResult>> RunPrepare(const Context& ctx, const SourcePtr& source);
@@ -250,7 +251,7 @@ class Session : public SessionInfo {
   SessionEnvironment env_;
   SessionStart start_;
   Output out_;
-  Settings settings_;
+  SessionSettings settings_;
   SessionTransaction transaction_;
   SessionSequences sequences_;
   std::optional<SeededRandom> seeded_;  // setseed()

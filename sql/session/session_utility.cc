@@ -70,7 +70,7 @@ Task<absl::StatusOr<Session::UtilityResult>> Session::RunUtility(const Context& 
 
 // ---- SET, SHOW
 
-absl::Status Session::SetRole(std::string_view name, std::string_view value, Settings::Source source) {
+absl::Status Session::SetRole(std::string_view name, std::string_view value, SessionSettings::Source source) {
   SnapshotPtr view = snapshot();
   if (view == nullptr) return absl::InternalError("no catalog to look a role up in");
   const RoleInfo* login = view->state().FindRole(start_.user);
@@ -94,7 +94,7 @@ absl::Status Session::SetRole(std::string_view name, std::string_view value, Set
   return absl::OkStatus();
 }
 
-absl::Status Session::SetOne(std::string_view name, const std::vector<std::string>& values, bool reset, Settings::Source source) {
+absl::Status Session::SetOne(std::string_view name, const std::vector<std::string>& values, bool reset, SessionSettings::Source source) {
   std::string lower = AsciiLower(name);
   if (lower == "role" || lower == "session_authorization") {
     if (values.size() > 1) return PgError(sqlstate::kInvalidParameterValue, StrCat("SET ", name, " takes only one argument"));
@@ -116,7 +116,7 @@ absl::Status Session::SetOne(std::string_view name, const std::vector<std::strin
 
 absl::Status Session::RunSet(const ast::SetStatement& set) {
   const bool in_block = transaction_.in_block();
-  const Settings::Source source = set.local ? Settings::Source::kLocal : Settings::Source::kSession;
+  const SessionSettings::Source source = set.local ? SessionSettings::Source::kLocal : SessionSettings::Source::kSession;
   switch (set.action) {
     case ast::SetAction::kValue:
     case ast::SetAction::kDefault:
@@ -143,7 +143,7 @@ absl::Status Session::RunSet(const ast::SetStatement& set) {
     }
     case ast::SetAction::kSessionCharacteristics: {
       RETURN_IF_ERROR(Apply(set.modes, {}).status());
-      auto one = [&](std::string_view name, std::string_view value) { return settings_.Set(name, value, Settings::Source::kSession, true); };
+      auto one = [&](std::string_view name, std::string_view value) { return settings_.Set(name, value, SessionSettings::Source::kSession, true); };
       if (set.modes.isolation) RETURN_IF_ERROR(one("default_transaction_isolation", IsolationOrDefault(set.modes.isolation)));
       if (set.modes.read_only) RETURN_IF_ERROR(one("default_transaction_read_only", *set.modes.read_only ? "on" : "off"));
       if (set.modes.deferrable) RETURN_IF_ERROR(one("default_transaction_deferrable", *set.modes.deferrable ? "on" : "off"));
@@ -173,6 +173,39 @@ absl::StatusOr<Session::UtilityResult> Session::RunShow(const ast::ShowStatement
   return result;
 }
 
+std::vector<SessionInfo::Setting> Session::Settings() const {
+  constexpr std::string_view kContexts[] = {"internal", "postmaster", "sighup", "backend", "superuser", "user"};
+  constexpr std::string_view kTypes[] = {"bool", "integer", "real", "string", "enum"};
+  std::vector<Setting> out;
+  for (const SettingInfo& info : AllSettings()) {
+    Setting s;
+    s.name = info.name;
+    std::optional<std::string> shown = GetSetting(info.name);
+    // Numbers in base units, as pg_settings has them.
+    s.setting = info.name.starts_with("transaction_") && shown ? *shown : std::string(settings_.Get(info.name));
+    s.unit = SettingUnitName(info.unit);
+    s.category = info.category;
+    s.description = info.description;
+    s.context = kContexts[static_cast<int>(info.context)];
+    s.vartype = kTypes[static_cast<int>(info.type)];
+    s.source = s.setting == info.default_value ? "default" : "session";
+    s.boot_value = s.reset_value = info.default_value;
+    if (info.type == SettingType::kInt || info.type == SettingType::kReal) {
+      auto number = [](double v) { return v == static_cast<double>(static_cast<int64_t>(v)) ? StrCat(static_cast<int64_t>(v)) : StrCat(v); };
+      s.min_value = number(info.min);
+      s.max_value = info.max > 1e18 ? StrCat(info.max) : number(info.max);
+    }
+    std::string_view choices = info.choices.substr(0, info.choices.find('|'));
+    while (!choices.empty()) {
+      size_t comma = choices.find(',');
+      s.enum_values.emplace_back(choices.substr(0, comma));
+      choices = comma == std::string_view::npos ? std::string_view() : choices.substr(comma + 1);
+    }
+    out.push_back(std::move(s));
+  }
+  return out;
+}
+
 absl::StatusOr<Session::UtilityResult> Session::RunDiscard(const ast::DiscardStatement& statement) {
   switch (statement.target) {
     case ast::DiscardTarget::kAll:
@@ -181,7 +214,7 @@ absl::StatusOr<Session::UtilityResult> Session::RunDiscard(const ast::DiscardSta
       }
       DropPortals([](const Portal&) { return true; });
       prepared_.clear();
-      RETURN_IF_ERROR(SetRole("session_authorization", "default", Settings::Source::kSession));
+      RETURN_IF_ERROR(SetRole("session_authorization", "default", SessionSettings::Source::kSession));
       settings_.ResetAll();
       sequences_.Discard();
       return UtilityResult{.tag = "DISCARD ALL"};

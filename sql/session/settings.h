@@ -108,6 +108,9 @@ class Settings {
   mutable DerivedSettings derived_;
 };
 
+// For scopes that have something else called Settings.
+using SessionSettings = Settings;
+
 struct Settings::Snapshot {
   ValuesPtr values, persistent;
 };
