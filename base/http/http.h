@@ -1,13 +1,13 @@
-// HTTP/1.1 over the runtime's network: status endpoints, stamping, and a client for it. Plain or TLS, one loop thread, bounded.
+// Small HTTP/1.1 over the runtime seam's byte streams, plain or TLS: /metrics, health, the stamping endpoint, and a client.
 //
-//   HttpServer server(network, ctx, {.tls = identity, .require_client_certificate = true});
-//   server.Handle("POST", "/v1/stamp", [](Context ctx, HttpRequest request) -> Task<HttpResponse> {…});
-//   ASSIGN_OR_RETURN(int port, server.Listen("127.0.0.1:0"));
+//   HttpServer server(ctx, runtime.network, {.identity = identity, .require_client_certificate = true});
+//   server.Handle("POST", "/v1/stamp", [&](Context ctx, HttpRequest request) -> Task<HttpResponse> { … request.peer … });
+//   ASSIGN_OR_RETURN(int port, server.Listen("0.0.0.0:8443"));
 //
-//   CO_ASSIGN_OR_RETURN(HttpResponse r, co_await HttpCall(ctx, network, {.method = "POST", .url = "https://…", .body = …, .tls = identity}));
+//   CO_ASSIGN_OR_RETURN(auto reply, co_await HttpPost(ctx, network, "https://10.0.0.7:8443/v1/stamp", json, identity));
 //
-// Parsing is Boost.Beast's. Limits: 16 KB of headers, 1 MB of body, 64 connections at a time, 30 s per idle connection.
-// Thread safety: loop thread only.
+// Everything runs on the loop, so it works in the simulator too; a server at rest does nothing. Requests are bounded in
+// size and time. Not spoken: HTTP/2, trailers, upgrades, compression.
 #ifndef INSULA_BASE_HTTP_HTTP_H_
 #define INSULA_BASE_HTTP_HTTP_H_
 
@@ -15,8 +15,9 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <utility>
+#include <string_view>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/async/context.h"
 #include "base/async/task.h"
@@ -25,60 +26,87 @@
 
 namespace insula {
 
+class TlsIdentity;
+
+// Names in lower case.
+using HttpHeaders = std::map<std::string, std::string>;
+
 struct HttpRequest {
-  std::string method;
-  std::string path;  // without the query
-  std::string query;
+  std::string method;  // "GET"
+  std::string path;    // "/v1/stamp", still percent-encoded
+  std::string query;   // after "?", as it came
+  HttpHeaders headers;
   std::string body;
-  PeerIdentity peer;  // with TLS and a client certificate
+  PeerIdentity peer;  // proved by the client's certificate; empty without one
 };
 
 struct HttpResponse {
   int status = 200;
-  std::string content_type = "text/plain; charset=utf-8";
   std::string body;
+  std::string content_type = "text/plain; charset=utf-8";
+  HttpHeaders headers = {};  // on the server: besides the ones that describe the body
 };
 
+using HttpHandler = std::function<Task<HttpResponse>(Context ctx, HttpRequest request)>;
+
 struct HttpServerOptions {
-  std::shared_ptr<const TlsIdentity> tls;  // null: plain HTTP
-  bool require_client_certificate = false;
+  std::shared_ptr<const TlsIdentity> identity;  // null: plain HTTP
+  bool require_client_certificate = true;       // with TLS
+  size_t max_body_bytes = 8 << 20;
+  int max_connections = 256;
+  Duration idle_timeout = std::chrono::seconds(60);     // for the next request on a connection
+  Duration request_timeout = std::chrono::seconds(30);  // to receive one, and again to answer it
 };
 
 class HttpServer {
  public:
-  using Handler = std::function<Task<HttpResponse>(Context ctx, HttpRequest request)>;
+  // Handlers' contexts descend from `ctx`. `network` must outlive the server.
+  HttpServer(const Context& ctx, Network* network, HttpServerOptions options = {});
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
 
-  HttpServer(Network* network, const Context& ctx, HttpServerOptions options = {}) : network_(network), options_(std::move(options)), tasks_(ctx) {}
-
-  // Before Listen. Other paths answer 404, other methods of a known path 405.
-  void Handle(const std::string& method, const std::string& path, Handler handler) { handlers_[path][method] = std::move(handler); }
-  // Begins to serve; gives the port.
+  // `path` as a whole, or everything below it when it ends in "/"; the longest match wins. "GET" answers HEAD too.
+  void Handle(std::string method, std::string path, HttpHandler handler);
+  // "host:port", port 0: a free one. The port.
   absl::StatusOr<int> Listen(const std::string& address);
-  // Stops serving and ends open connections.
-  Task<void> Stop();
+  // Accepts no more; ends connections that wait for a request; lets running handlers finish, then returns.
+  Task<void> Shutdown();
 
  private:
-  Task<void> Accept(Context ctx);
-  Task<void> Serve(Context ctx, std::unique_ptr<ByteStream> stream);
-  Task<HttpResponse> Dispatch(Context ctx, HttpRequest request);
+  struct Connection;
+  Task<void> AcceptLoop();
+  Task<void> Serve(std::unique_ptr<ByteStream> stream);
+  Task<void> ServeRequests(Connection* connection);
+  Task<HttpResponse> Answer(HttpRequest request);
 
   Network* network_;
-  HttpServerOptions options_;
-  std::map<std::string, std::map<std::string, Handler>> handlers_;  // by path, by method
+  const HttpServerOptions options_;
+  std::map<std::string, std::map<std::string, HttpHandler>> handlers_;  // path, method
   std::unique_ptr<Listener> listener_;
+  int connections_ = 0;
+  Context waiting_;  // of those who wait for a connection or a request
   TaskGroup tasks_;
 };
 
-struct HttpCallOptions {
+struct HttpCall {
   std::string method = "GET";
-  std::string url;  // http://host:port/path or https://…
+  std::string url;  // http://host:port/path?query or https://…
+  HttpHeaders headers;
   std::string body;
-  std::string content_type = "application/json";
-  std::shared_ptr<const TlsIdentity> tls;  // for https
+  std::string content_type = "application/json";  // of the body
+  std::shared_ptr<const TlsIdentity> identity;    // for https: trusted CA, and the certificate to present
+  std::string server_name;                        // to verify instead of the URL's host
+  size_t max_body_bytes = 64 << 20;
 };
 
-// One request on a connection of its own. The response whatever its status; kUnavailable when there is none.
-Task<absl::StatusOr<HttpResponse>> HttpCall(Context ctx, Network* network, HttpCallOptions options);
+// One call on a connection of its own. Any status the server gives is a response; an error here means there was none:
+// kUnavailable (no connection, or it broke), kUnauthenticated (TLS), kDeadlineExceeded, kInvalidArgument (the URL).
+Task<absl::StatusOr<HttpResponse>> HttpFetch(const Context& ctx, Network* network, HttpCall call);
+Task<absl::StatusOr<HttpResponse>> HttpPost(const Context& ctx, Network* network, std::string url, std::string body,
+                                            std::shared_ptr<const TlsIdentity> identity);
+
+// Adds GET /healthz (200 while the loop runs), /readyz (503 with the reason until `ready` gives OK) and /metrics.
+void AddStandardHandlers(HttpServer* server, std::function<absl::Status()> ready, std::function<std::string()> metrics);
 
 }  // namespace insula
 

@@ -1,118 +1,176 @@
 #include "base/log/log.h"
 
-#include <sys/time.h>
-#include <unistd.h>
+#include <spdlog/logger.h>
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/stdout_sinks.h>
 
 #include <atomic>
-#include <cstdio>
 #include <cstdlib>
-#include <ctime>
-#include <mutex>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "base/check.h"
 
 namespace insula::log {
 namespace {
 
-Level LevelFromEnvironment() {
-  const char* value = std::getenv("INSULA_LOG");
-  std::string_view text = value == nullptr ? "" : value;
-  if (text == "debug") return Level::kDebug;
-  if (text == "warn") return Level::kWarn;
-  if (text == "error") return Level::kError;
-  if (text == "off") return Level::kOff;
-  return Level::kInfo;
-}
+thread_local ScopedSink* scoped_sink = nullptr;
+std::atomic<Level> process_level{Level::kInfo};
 
-struct State {
-  std::atomic<Level> level{LevelFromEnvironment()};
-  std::mutex mutex;  // guards what follows
-  std::string source;
-  std::function<void(std::string)> sink;
+struct ProcessLog {
+  std::shared_ptr<spdlog::logger> logger;
+  std::string name;  // "kv-1 ", or empty
 };
-State& state() {
-  static State* s = new State;
-  return *s;
+
+void SetPattern(spdlog::logger* logger) {
+  logger->set_formatter(std::make_unique<spdlog::pattern_formatter>("%Y-%m-%dT%H:%M:%S.%fZ %v", spdlog::pattern_time_type::utc));
+  logger->set_level(spdlog::level::trace);  // Enabled decides
+  logger->flush_on(spdlog::level::trace);   // a line is out before what it tells of goes on
 }
 
-std::string_view Name(Level level) {
-  switch (level) {
-    case Level::kDebug:
-      return "DEBUG";
-    case Level::kInfo:
-      return "INFO";
-    case Level::kWarn:
-      return "WARN";
-    default:
-      return "ERROR";
-  }
+// Never destroyed: threads may log until the very end.
+std::atomic<const ProcessLog*>& Current() {
+  static std::atomic<const ProcessLog*> current = [] {
+    auto* first = new ProcessLog();
+    first->logger = std::make_shared<spdlog::logger>("insula", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    SetPattern(first->logger.get());
+    return first;
+  }();
+  return current;
 }
 
-// Values with blanks, quotes or control characters are quoted, so that a line stays a line.
-void AppendValue(std::string_view value, std::string* out) {
-  bool plain = !value.empty();
-  for (char c : value) plain = plain && c > ' ' && c != '"' && c != '=' && c != '\\' && c != 0x7f;
-  if (plain) {
-    out->append(value);
-    return;
+std::optional<Level> ParseLevel(std::string_view text) {
+  for (Level level : {Level::kDebug, Level::kInfo, Level::kWarning, Level::kError, Level::kOff}) {
+    if (text == ToString(level)) return level;
   }
-  out->push_back('"');
-  for (char c : value) {
+  return std::nullopt;
+}
+
+bool IsPlain(std::string_view text) {
+  if (text.empty()) return false;
+  for (unsigned char c : text) {
+    if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c == 0x7f) return false;
+  }
+  return true;
+}
+
+void AppendQuoted(std::string* out, std::string_view text) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  *out += '"';
+  for (unsigned char c : text) {
     if (c == '"' || c == '\\') {
-      out->push_back('\\');
-      out->push_back(c);
-    } else if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) {
-      char hex[8];
-      std::snprintf(hex, sizeof(hex), "\\x%02x", static_cast<unsigned char>(c));
-      out->append(hex);
+      *out += '\\';
+      *out += static_cast<char>(c);
+    } else if (c == '\n') {
+      *out += "\\n";
+    } else if (c < ' ' || c == 0x7f) {
+      *out += "\\x";
+      *out += kHex[c >> 4];
+      *out += kHex[c & 15];
     } else {
-      out->push_back(c);
+      *out += static_cast<char>(c);
     }
   }
-  out->push_back('"');
+  *out += '"';
 }
 
-std::string Now() {
-  timeval now;
-  gettimeofday(&now, nullptr);
-  tm utc;
-  gmtime_r(&now.tv_sec, &utc);
-  char text[64];
-  size_t n = std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &utc);
-  std::snprintf(text + n, sizeof(text) - n, ".%06ldZ ", static_cast<long>(now.tv_usec));
-  return text;
+void AppendField(std::string* out, std::string_view key, std::string_view value) {
+  *out += ' ';
+  *out += key;
+  *out += '=';
+  if (IsPlain(value)) {
+    *out += value;
+  } else {
+    AppendQuoted(out, value);
+  }
+}
+
+void Emit(Level level, const std::string& line) {
+  const ProcessLog* log = Current().load();
+  // The level is part of the text, so that spdlog's own names do not show.
+  log->logger->log(spdlog::level::info, "{} {}{}", std::string(ToString(level)), log->name, line);
 }
 
 }  // namespace
 
-void SetSource(std::string source) {
-  std::lock_guard lock(state().mutex);
-  state().source = std::move(source);
+std::string_view ToString(Level level) {
+  switch (level) {
+    case Level::kDebug:
+      return "debug";
+    case Level::kInfo:
+      return "info";
+    case Level::kWarning:
+      return "warning";
+    case Level::kError:
+      return "error";
+    case Level::kOff:
+      return "off";
+  }
+  return "unknown";
 }
 
-void SetLevel(Level level) { state().level = level; }
-bool Enabled(Level level) { return level >= state().level.load(std::memory_order_relaxed); }
+absl::Status Configure(const Options& options) {
+  Level level = options.level;
+  if (const char* text = std::getenv("INSULA_LOG")) {
+    auto parsed = ParseLevel(text);
+    if (!parsed) return absl::InvalidArgumentError(StrCat("INSULA_LOG=", text, " is no level (debug, info, warning, error, off)"));
+    level = *parsed;
+  }
+  auto next = std::make_unique<ProcessLog>();
+  if (!options.role.empty()) next->name = options.id.empty() ? options.role + " " : StrCat(options.role, "-", options.id, " ");
+  spdlog::sink_ptr sink;
+  if (options.path.empty()) {
+    sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+  } else {
+    try {
+      sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(options.path);
+    } catch (const spdlog::spdlog_ex& error) {
+      return absl::FailedPreconditionError(StrCat("log file ", options.path, ": ", error.what()));
+    }
+  }
+  next->logger = std::make_shared<spdlog::logger>("insula", sink);
+  SetPattern(next->logger.get());
+  SetLevel(level);
+  Current().store(next.release());  // the one before may still be in use: it stays
+  return absl::OkStatus();
+}
 
-void SetSink(std::function<void(std::string)> sink) {
-  std::lock_guard lock(state().mutex);
-  state().sink = std::move(sink);
+void SetLevel(Level level) { process_level.store(level, std::memory_order_relaxed); }
+
+bool Enabled(Level level) {
+  if (scoped_sink != nullptr) return level >= scoped_sink->level_ && scoped_sink->level_ != Level::kOff;
+  return level >= process_level.load(std::memory_order_relaxed);
+}
+
+std::string Format(std::string_view message, std::initializer_list<Field> fields) {
+  std::string out(message);
+  for (const Field& field : fields) AppendField(&out, field.key(), field.value());
+  return out;
 }
 
 void Write(Level level, std::string_view message, std::initializer_list<Field> fields) {
-  std::string line(Name(level));
-  std::lock_guard lock(state().mutex);
-  if (!state().source.empty()) StrAppend(&line, " ", state().source);
-  StrAppend(&line, " ", message);
-  for (const Field& field : fields) {
-    StrAppend(&line, " ", field.key, "=");
-    AppendValue(field.value, &line);
-  }
-  if (state().sink) {
-    state().sink(std::move(line));
-    return;
-  }
-  line = Now() + line + "\n";
-  // A log that cannot be written must not stop the server.
-  ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
-  static_cast<void>(written);
+  std::string line = Format(message, fields);
+  if (scoped_sink != nullptr) return scoped_sink->sink_(level, line);
+  Emit(level, line);
+}
+
+void WriteIn(const Context& ctx, Level level, std::string_view message, std::initializer_list<Field> fields) {
+  const RequestInfo& info = ctx.info();
+  std::string line = Format(message, fields);
+  if (info.tenant_id != 0) AppendField(&line, "tenant", StrCat(info.tenant_id));
+  if (info.trace_id != 0) AppendField(&line, "trace", StrCat(info.trace_id));
+  Write(level, line, {});
+}
+
+ScopedSink::ScopedSink(Level level, Sink sink) : level_(level), sink_(std::move(sink)), outer_(scoped_sink) { scoped_sink = this; }
+
+ScopedSink::~ScopedSink() {
+  ScopedSink** at = &scoped_sink;
+  while (*at != nullptr && *at != this) at = &(*at)->outer_;
+  CHECK(*at == this) << "a log sink of another thread";
+  *at = outer_;
 }
 
 }  // namespace insula::log

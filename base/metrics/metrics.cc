@@ -1,96 +1,193 @@
 #include "base/metrics/metrics.h"
 
+#include <dirent.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <ctime>
+#include <utility>
+
 #include "base/check.h"
 #include "base/strings.h"
 
-namespace insula {
+namespace insula::metrics {
 namespace {
 
-std::string RenderLabels(const Labels& labels) {
+bool IsName(std::string_view name) {
+  auto letter = [](char c) { return (c >= 'a' && c <= 'z') || c == '_' || c == ':'; };
+  return !name.empty() && letter(name[0]) && std::all_of(name.begin(), name.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
+}
+
+std::string Escape(std::string_view text, bool quote) {
   std::string out;
-  for (auto& [name, value] : labels) {
-    StrAppend(&out, out.empty() ? "" : ",", name, "=\"");
-    for (char c : value) {
-      if (c == '"' || c == '\\') out.push_back('\\');
-      c == '\n' ? out.append("\\n") : out.append(1, c);
+  for (char c : text) {
+    if (c == '\\') {
+      out += "\\\\";
+    } else if (c == '\n') {
+      out += "\\n";
+    } else if (c == '"' && quote) {
+      out += "\\\"";
+    } else {
+      out += c;
     }
-    out.push_back('"');
   }
   return out;
 }
 
-std::string Braced(const std::string& labels, const std::string& more = "") {
-  if (labels.empty() && more.empty()) return "";
-  return StrCat("{", labels, labels.empty() || more.empty() ? "" : ",", more, "}");
+std::string Number(double value) {
+  if (std::isnan(value)) return "NaN";
+  if (std::isinf(value)) return value > 0 ? "+Inf" : "-Inf";
+  return StrCat(value);
+}
+
+// {a="x",b="y"}, with `extra` (already written) at the end; nothing if there is none.
+std::string Labels(const std::vector<std::string>& names, const std::vector<std::string>& values, const std::string& extra = "") {
+  std::string out;
+  for (size_t i = 0; i < names.size(); ++i) StrAppend(&out, out.empty() ? "" : ",", names[i], "=\"", Escape(values[i], true), "\"");
+  if (!extra.empty()) StrAppend(&out, out.empty() ? "" : ",", extra);
+  return out.empty() ? "" : StrCat("{", out, "}");
+}
+
+void Head(std::string* out, const std::string& name, const std::string& help, std::string_view type) {
+  StrAppend(out, "# HELP ", name, " ", Escape(help, false), "\n# TYPE ", name, " ", type, "\n");
+}
+
+template <typename Metric>
+void RenderValues(std::string* out, const std::string& name, const Family<Metric>& family) {
+  for (const auto& [values, metric] : family.series()) StrAppend(out, name, Labels(family.labels(), values), " ", Number(metric->value()), "\n");
+}
+
+void RenderHistograms(std::string* out, const std::string& name, const Family<Histogram>& family) {
+  for (const auto& [values, histogram] : family.series()) {
+    const auto& bounds = histogram->bounds();
+    // The same total for all three, although somebody may be counting meanwhile.
+    uint64_t total = histogram->CountUpTo(bounds.size());
+    for (size_t i = 0; i < bounds.size(); ++i) {
+      StrAppend(out, name, "_bucket", Labels(family.labels(), values, StrCat("le=\"", Number(bounds[i]), "\"")), " ",
+                std::min(histogram->CountUpTo(i), total), "\n");
+    }
+    StrAppend(out, name, "_bucket", Labels(family.labels(), values, "le=\"+Inf\""), " ", total, "\n");
+    StrAppend(out, name, "_sum", Labels(family.labels(), values), " ", Number(histogram->sum()), "\n");
+    StrAppend(out, name, "_count", Labels(family.labels(), values), " ", total, "\n");
+  }
+}
+
+double CpuSeconds() {
+  rusage usage;
+  if (getrusage(RUSAGE_SELF, &usage) != 0) return std::nan("");
+  auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6; };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+double ResidentBytes() {
+  FILE* file = std::fopen("/proc/self/statm", "r");
+  if (file == nullptr) return std::nan("");
+  long size = 0, resident = 0;  // NOLINT: what fscanf reads
+  int read = std::fscanf(file, "%ld %ld", &size, &resident);
+  std::fclose(file);
+  return read == 2 ? static_cast<double>(resident) * static_cast<double>(sysconf(_SC_PAGESIZE)) : std::nan("");
+}
+
+double OpenFiles() {
+  DIR* dir = opendir("/proc/self/fd");
+  if (dir == nullptr) return std::nan("");
+  int count = -3;  // ".", ".." and the folder itself
+  while (readdir(dir) != nullptr) ++count;
+  closedir(dir);
+  return count;
 }
 
 }  // namespace
 
-const std::vector<double>& Histogram::Bounds() {
-  static const std::vector<double>* bounds = new std::vector<double>{0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05,
-                                                                     0.1,     0.2,    0.5,    1,      2,     5,     10,    20,   50,   100};
+const std::vector<double>& LatencyBuckets() {
+  static const auto* const bounds = [] {
+    auto* out = new std::vector<double>();
+    for (double bound = 50e-6; bound < 30; bound *= 2) out->push_back(bound);
+    return out;
+  }();
   return *bounds;
 }
 
-void Histogram::Observe(Duration d) {
-  double seconds = std::chrono::duration<double>(d).count();
-  size_t i = 0;
-  while (i < Bounds().size() && seconds > Bounds()[i]) ++i;
-  ++buckets_[i];
-  ++count_;
-  sum_seconds_ += seconds;
+Histogram::Histogram(const std::vector<double>& bounds) : bounds_(bounds), buckets_(new std::atomic<uint64_t>[bounds.size() + 1]()) {}
+
+void Histogram::Observe(double value) {
+  size_t i = std::lower_bound(bounds_.begin(), bounds_.end(), value) - bounds_.begin();
+  buckets_[i].fetch_add(1, std::memory_order_relaxed);
+  Counter::Add(&sum_, value);
 }
 
-MetricsRegistry::Series& MetricsRegistry::Find(const std::string& name, const std::string& help, const std::string& type, const Labels& labels) {
-  Family& family = families_[name];
-  CHECK(family.type.empty() || family.type == type) << "metric " << name << " is a " << family.type << " and a " << type;
-  family.help = help;
-  family.type = type;
-  return family.series[RenderLabels(labels)];
+uint64_t Histogram::CountUpTo(size_t i) const {
+  uint64_t total = 0;
+  for (size_t j = 0; j <= i; ++j) total += buckets_[j].load(std::memory_order_relaxed);
+  return total;
 }
 
-Counter* MetricsRegistry::AddCounter(const std::string& name, const std::string& help, const Labels& labels) {
-  Series& series = Find(name, help, "counter", labels);
-  if (series.counter == nullptr) series.counter = std::make_unique<Counter>();
-  return series.counter.get();
+uint64_t Histogram::count() const { return CountUpTo(bounds_.size()); }
+
+Registry::Entry* Registry::Add(const std::string& name, const std::string& help) {
+  CHECK(IsName(name)) << "metric name " << name;
+  auto [it, added] = entries_.try_emplace(name);
+  CHECK(added) << "metric " << name << " added twice";
+  it->second.help = help;
+  return &it->second;
 }
 
-Histogram* MetricsRegistry::AddHistogram(const std::string& name, const std::string& help, const Labels& labels) {
-  Series& series = Find(name, help, "histogram", labels);
-  if (series.histogram == nullptr) series.histogram = std::make_unique<Histogram>();
-  return series.histogram.get();
+Counter* Registry::AddCounter(const std::string& name, const std::string& help) { return AddCounters(name, help, {})->With({}); }
+Gauge* Registry::AddGauge(const std::string& name, const std::string& help) { return AddGauges(name, help, {})->With({}); }
+void Registry::AddGauge(const std::string& name, const std::string& help, std::function<double()> read) { Add(name, help)->read = std::move(read); }
+Histogram* Registry::AddHistogram(const std::string& name, const std::string& help, const std::vector<double>& bounds) {
+  return AddHistograms(name, help, {}, bounds)->With({});
 }
 
-void MetricsRegistry::AddGauge(const std::string& name, const std::string& help, std::function<double()> read, const Labels& labels) {
-  Find(name, help, "gauge", labels).read = std::move(read);
+Family<Counter>* Registry::AddCounters(const std::string& name, const std::string& help, std::vector<std::string> labels, size_t max_series) {
+  Entry* entry = Add(name, help);
+  entry->counters = std::make_unique<Family<Counter>>(std::move(labels), max_series, [] { return std::make_unique<Counter>(); });
+  return entry->counters.get();
 }
 
-void MetricsRegistry::AddCounterReader(const std::string& name, const std::string& help, std::function<double()> read, const Labels& labels) {
-  Find(name, help, "counter", labels).read = std::move(read);
+Family<Gauge>* Registry::AddGauges(const std::string& name, const std::string& help, std::vector<std::string> labels, size_t max_series) {
+  Entry* entry = Add(name, help);
+  entry->gauges = std::make_unique<Family<Gauge>>(std::move(labels), max_series, [] { return std::make_unique<Gauge>(); });
+  return entry->gauges.get();
 }
 
-std::string MetricsRegistry::Render() const {
+Family<Histogram>* Registry::AddHistograms(const std::string& name, const std::string& help, std::vector<std::string> labels,
+                                           const std::vector<double>& bounds, size_t max_series) {
+  Entry* entry = Add(name, help);
+  auto kept = std::make_shared<const std::vector<double>>(bounds);  // the histograms refer to it; `make` holds it
+  entry->histograms = std::make_unique<Family<Histogram>>(std::move(labels), max_series, [kept] { return std::make_unique<Histogram>(*kept); });
+  return entry->histograms.get();
+}
+
+std::string Registry::Render() const {
   std::string out;
-  for (auto& [name, family] : families_) {
-    StrAppend(&out, "# HELP ", name, " ", family.help, "\n# TYPE ", name, " ", family.type, "\n");
-    for (auto& [labels, series] : family.series) {
-      if (series.counter != nullptr) {
-        StrAppend(&out, name, Braced(labels), " ", series.counter->value(), "\n");
-      } else if (series.read) {
-        StrAppend(&out, name, Braced(labels), " ", series.read(), "\n");
-      } else {
-        const Histogram& h = *series.histogram;
-        uint64_t below = 0;
-        for (size_t i = 0; i < Histogram::Bounds().size(); ++i) {
-          below += h.buckets_[i];
-          StrAppend(&out, name, "_bucket", Braced(labels, StrCat("le=\"", Histogram::Bounds()[i], "\"")), " ", below, "\n");
-        }
-        StrAppend(&out, name, "_bucket", Braced(labels, "le=\"+Inf\""), " ", h.count_, "\n");
-        StrAppend(&out, name, "_sum", Braced(labels), " ", h.sum_seconds_, "\n", name, "_count", Braced(labels), " ", h.count_, "\n");
-      }
+  for (const auto& [name, entry] : entries_) {
+    if (entry.counters != nullptr) {
+      Head(&out, name, entry.help, "counter");
+      RenderValues(&out, name, *entry.counters);
+    } else if (entry.gauges != nullptr) {
+      Head(&out, name, entry.help, "gauge");
+      RenderValues(&out, name, *entry.gauges);
+    } else if (entry.read) {
+      Head(&out, name, entry.help, "gauge");
+      StrAppend(&out, name, " ", Number(entry.read()), "\n");
+    } else {
+      Head(&out, name, entry.help, "histogram");
+      RenderHistograms(&out, name, *entry.histograms);
     }
   }
   return out;
 }
 
-}  // namespace insula
+void AddProcessMetrics(Registry* registry) {
+  registry->AddGauge("process_cpu_seconds_total", "User and system CPU time.", CpuSeconds);
+  registry->AddGauge("process_resident_memory_bytes", "Resident memory.", ResidentBytes);
+  registry->AddGauge("process_open_fds", "Open file descriptors.", OpenFiles);
+  registry->AddGauge("process_start_time_seconds", "When the process started, in Unix time.")->Set(static_cast<double>(std::time(nullptr)));
+}
+
+}  // namespace insula::metrics

@@ -2,29 +2,72 @@
 
 #include <gtest/gtest.h>
 
-namespace insula {
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/strings.h"
+
+namespace insula::metrics {
 namespace {
 
-TEST(Metrics, RenderAsPrometheusText) {
-  MetricsRegistry metrics;
-  metrics.AddCounter("b_total", "Bees.", {{"kind", "a\"b"}})->Add(3);
-  EXPECT_EQ(metrics.AddCounter("b_total", "Bees.", {{"kind", "a\"b"}})->value(), 3u);
-  metrics.AddGauge("a", "An a.", [] { return 1.5; });
-  EXPECT_EQ(metrics.Render(), "# HELP a An a.\n# TYPE a gauge\na 1.5\n# HELP b_total Bees.\n# TYPE b_total counter\nb_total{kind=\"a\\\"b\"} 3\n");
+TEST(Metrics, RendersPrometheusText) {
+  Registry registry;
+  registry.AddCounter("b_total", "Counts\nb.")->Increment(3);
+  registry.AddGauges("a_bytes", "Bytes.", {"kind", "store"})->With({"we\"ird\n", "1"})->Set(2.5);
+  registry.AddGauge("c", "Asked.", [] { return 7.0; });
+  EXPECT_EQ(registry.Render(),
+            "# HELP a_bytes Bytes.\n# TYPE a_bytes gauge\na_bytes{kind=\"we\\\"ird\\n\",store=\"1\"} 2.5\n"
+            "# HELP b_total Counts\\nb.\n# TYPE b_total counter\nb_total 3\n"
+            "# HELP c Asked.\n# TYPE c gauge\nc 7\n");
 }
 
 TEST(Metrics, HistogramsAreCumulative) {
-  MetricsRegistry metrics;
-  Histogram* h = metrics.AddHistogram("h_seconds", "H.");
-  h->Observe(60us);
-  h->Observe(3s);
-  h->Observe(1h);
-  std::string text = metrics.Render();
-  EXPECT_NE(text.find("h_seconds_bucket{le=\"1e-04\"} 1\n"), std::string::npos) << text;
-  EXPECT_NE(text.find("h_seconds_bucket{le=\"100\"} 2\n"), std::string::npos) << text;
-  EXPECT_NE(text.find("h_seconds_bucket{le=\"+Inf\"} 3\n"), std::string::npos);
-  EXPECT_NE(text.find("h_seconds_count 3\n"), std::string::npos);
+  Registry registry;
+  Histogram* histogram = registry.AddHistogram("h", "H.", {1, 2, 4});
+  for (double value : {0.5, 1.0, 1.5, 3.0, 100.0}) histogram->Observe(value);
+  EXPECT_EQ(histogram->count(), 5u);
+  EXPECT_EQ(registry.Render(),
+            "# HELP h H.\n# TYPE h histogram\nh_bucket{le=\"1\"} 2\nh_bucket{le=\"2\"} 3\nh_bucket{le=\"4\"} 4\nh_bucket{le=\"+Inf\"} 5\n"
+            "h_sum 106\nh_count 5\n");
+}
+
+TEST(Metrics, SeriesAreBounded) {
+  Registry registry;
+  auto* family = registry.AddCounters("t_total", "T.", {"tenant"}, 3);
+  for (int i = 0; i < 100; ++i) family->With({StrCat(i)})->Increment();
+  EXPECT_EQ(family->series().size(), 4u);
+  EXPECT_EQ(family->With({"0"})->value(), 1);
+  EXPECT_EQ(family->With({"other"})->value(), 97);
+}
+
+TEST(Metrics, CountingFromManyThreadsLosesNothing) {
+  Registry registry;
+  Counter* counter = registry.AddCounter("n_total", "N.");
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 10000; ++i) counter->Increment();
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(counter->value(), 40000);
+}
+
+TEST(Metrics, TheKernelsNumbersAreThere) {
+  Registry registry;
+  AddProcessMetrics(&registry);
+  std::string text = registry.Render();
+  EXPECT_NE(text.find("\nprocess_resident_memory_bytes "), std::string::npos);
+  EXPECT_EQ(text.find("NaN"), std::string::npos) << text;
+}
+
+TEST(MetricsDeathTest, NamesAreChecked) {
+  Registry registry;
+  registry.AddCounter("x_total", "X.");
+  EXPECT_DEATH(registry.AddCounter("x_total", "X."), "added twice");
+  EXPECT_DEATH(registry.AddCounter("Bad-Name", "X."), "metric name");
 }
 
 }  // namespace
-}  // namespace insula
+}  // namespace insula::metrics

@@ -1,8 +1,10 @@
+#include <grpc/support/log.h>
 #include <grpcpp/server_builder.h>
 
 #include <memory>
 #include <utility>
 
+#include "base/log/log.h"
 #include "base/real/grpc_client.h"
 #include "base/real/grpc_poller.h"
 #include "base/real/grpc_server.h"
@@ -69,6 +71,7 @@ class GrpcTransport : public Transport {
 
 std::unique_ptr<Transport> MakeGrpcTransport(RealExecutor* executor, std::shared_ptr<const TlsIdentity> identity, GrpcTransportOptions options) {
   CHECK(identity != nullptr);
+  gpr_set_log_function([](gpr_log_func_args* args) { LOG_WARNING("gRPC", {"text", args->message}); });
   return std::make_unique<real::GrpcTransport>(real::AsLoop(executor), identity, options);
 }
 

@@ -11,6 +11,7 @@
 #include "base/async/task.h"
 #include "base/async/task_group.h"
 #include "base/async/wait.h"
+#include "base/log/log.h"
 #include "base/sim/net.h"
 #include "base/sim/simulation.h"
 #include "base/status_macros.h"
@@ -118,6 +119,26 @@ TEST(Simulation, TheSameSeedGivesTheSameTrace) {
 }
 
 TEST(Simulation, DifferentSeedsDiffer) { EXPECT_NE(RunWorld(1).first, RunWorld(2).first); }
+
+TEST(Simulation, LogLinesGoToTheTraceAndNotIntoItsHash) {
+  uint64_t hash[2];
+  for (bool traced : {false, true}) {
+    Simulation sim(3);
+    std::ostringstream trace;
+    if (traced) sim.set_trace(&trace);
+    SimProcess* p = sim.AddProcess("n1");
+    p->Spawn([](Context ctx) -> Task<void> {
+      LOG_INFO("hello", {"n", 1});
+      LOG_DEBUG("not shown");
+      co_return;
+    });
+    sim.RunFor(1s);
+    hash[traced] = sim.trace_hash();
+    EXPECT_EQ(trace.str().find("n1 log info hello n=1\n") != std::string::npos, traced);
+    EXPECT_EQ(trace.str().find("not shown"), std::string::npos);
+  }
+  EXPECT_EQ(hash[0], hash[1]);
+}
 
 class SimTest : public testing::Test {
  protected:

@@ -133,7 +133,17 @@ class SimExecutor : public Executor {
 
 // -------------------------------------------------------------------------------------------------------- simulation
 
-Simulation::Simulation(uint64_t seed) : seed_(seed), random_(seed), now_(kStart), net_(std::make_unique<SimNet>(this)) {}
+Simulation::Simulation(uint64_t seed)
+    : seed_(seed),
+      random_(seed),
+      now_(kStart),
+      log_sink_(log::Level::kInfo,
+                [this](log::Level level, std::string_view line) {
+                  if (trace_ == nullptr) return;
+                  WriteTime();
+                  *trace_ << (current_ == nullptr ? "world" : current_->name_) << " log " << log::ToString(level) << ' ' << line << '\n';
+                }),
+      net_(std::make_unique<SimNet>(this)) {}
 
 Simulation::~Simulation() {
   for (auto& [name, process] : processes_) process->Teardown();
@@ -206,14 +216,20 @@ void Simulation::Trace(std::string_view who, std::string_view kind, uint64_t det
   h = Mix(h ^ sim::HashBytes(kind));
   trace_hash_ = Mix(h ^ detail);
   if (trace_ == nullptr) return;
-  char line[64];
-  std::snprintf(line, sizeof(line), "%14.9f ", std::chrono::duration<double>(elapsed()).count());
-  *trace_ << line << who << ' ' << kind;
+  WriteTime();
+  *trace_ << who << ' ' << kind;
   if (detail != 0) {
+    char line[32];
     std::snprintf(line, sizeof(line), " %llx", static_cast<unsigned long long>(detail));
     *trace_ << line;
   }
   *trace_ << '\n';
+}
+
+void Simulation::WriteTime() {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%14.9f ", std::chrono::duration<double>(elapsed()).count());
+  *trace_ << text;
 }
 
 void Simulation::Note(std::string_view who, std::string_view what) { Trace(who, what, 0); }

@@ -36,6 +36,7 @@
 #include "base/async/context.h"
 #include "base/async/task.h"
 #include "base/async/task_group.h"
+#include "base/log/log.h"
 #include "base/runtime/executor.h"
 #include "base/runtime/runtime.h"
 #include "base/sim/disk.h"
@@ -83,6 +84,8 @@ class Simulation {
   uint64_t events() const { return events_; }
   // Writes one line per event from now on; null: none.
   void set_trace(std::ostream* out) { trace_ = out; }
+  // Log lines of everything that runs here go to the trace (not into its hash); silent without one.
+  void set_log_level(log::Level level) { log_sink_.set_level(level); }
   // Adds a line of the caller's to the trace.
   void Note(std::string_view who, std::string_view what);
 
@@ -106,6 +109,7 @@ class Simulation {
   };
   void Step();
   void Trace(std::string_view who, std::string_view kind, uint64_t detail);
+  void WriteTime();
 
   const uint64_t seed_;
   SeededRandom random_;
@@ -117,6 +121,7 @@ class Simulation {
   uint64_t events_ = 0;
   uint64_t events_at_this_time_ = 0;
   std::ostream* trace_ = nullptr;
+  log::ScopedSink log_sink_;
   std::unique_ptr<SimNet> net_;
   std::map<std::string, std::unique_ptr<SimProcess>> processes_;
 };
