@@ -42,6 +42,13 @@ class SessionInfo {
   virtual int32_t ClientPort() const { return -1; }
   virtual uint64_t TransactionId() { return 0; }            // txid_current()
   virtual bool InRecovery() const { return false; }
+  // All settings, for pg_settings; values as pg_settings prints them.
+  struct Setting {
+    std::string name, setting, unit, category, description, context, vartype, source, boot_value, reset_value;
+    std::string min_value, max_value;       // "" for none
+    std::vector<std::string> enum_values;
+  };
+  virtual std::vector<Setting> Settings() const { return {}; }
   // RAISE NOTICE and the like.
   virtual void Notice(const absl::Status& notice) {}
 };
@@ -56,6 +63,9 @@ class SequenceAccess {
   virtual absl::StatusOr<int64_t> Last() = 0;                           // lastval; 55000
   virtual absl::Status Set(Oid sequence, int64_t value, bool is_called) = 0;  // setval; 22003
 };
+
+// PUBLIC, where a role is wanted.
+inline constexpr Oid kPublicRole = 0xFFFFFFFF;
 
 // What functions ask the catalog. nullopt and "" mean SQL NULL unless it says otherwise. OIDs are 0 where SQL gave none.
 class CatalogFunctions {
