@@ -69,7 +69,7 @@ Task<void> ClientServer::Serve(Listener* listener) {
     if (!stream.ok()) {
       if (group_.ctx().done()) co_return;
       // Out of descriptors, perhaps: others may close some.
-      LOG_ERROR("a connection was not accepted", {"status", stream.status().ToString()});
+      LOG_WARNING("a connection was not accepted", {"status", stream.status()});
       absl::Status slept = co_await Sleep(group_.ctx(), 100ms);
       if (!slept.ok()) co_return;
       continue;

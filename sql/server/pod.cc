@@ -6,7 +6,6 @@
 
 #include "base/async/task_group.h"
 #include "base/http/http.h"
-#include "base/http/status_endpoints.h"
 #include "base/log/log.h"
 #include "base/metrics/metrics.h"
 #include "base/pgerror/pg_error.h"
@@ -62,14 +61,14 @@ class Pod {
       (void)waited;
       co_await Drain();
     }
-    if (https_ != nullptr) co_await https_->Stop();
-    if (http_ != nullptr) co_await http_->Stop();
+    if (https_ != nullptr) co_await https_->Shutdown();
+    if (http_ != nullptr) co_await http_->Shutdown();
     co_await control_->Shutdown(Duration::zero());
     if (clients_ != nullptr) co_await clients_->Stop();
     co_await group_.Wait();
     clients_.reset();
     if (database_ != nullptr) co_await database_->Shutdown();
-    LOG_INFO("gone", {"pod", options_.id}, {"status", status.ToString()});
+    LOG_INFO("gone", {"pod", options_.id}, {"status", status});
     co_return status;
   }
 
@@ -86,16 +85,19 @@ class Pod {
     auto ready = [this]() -> absl::Status {
       return state_ == State::kReady ? absl::OkStatus() : absl::UnavailableError(state_ == State::kPrewarmed ? "prewarmed: no tenant yet" : "not ready");
     };
+    auto render = [this] { return metrics_.Render(); };
     auto stamp = [this](Context ctx, HttpRequest request) { return HandleStamp(ctx, std::move(request)); };
     if (options_.identity != nullptr) {
-      https_ = std::make_unique<HttpServer>(split_.tls(), ctx_,
-                                            HttpServerOptions{.tls = options_.identity, .require_client_certificate = options_.require_certificates});
-      AddStatusEndpoints(https_.get(), &metrics_, ready);
+      HttpServerOptions tls;
+      tls.identity = options_.identity;
+      tls.require_client_certificate = options_.require_certificates;
+      https_ = std::make_unique<HttpServer>(ctx_, split_.tls(), tls);
+      AddStandardHandlers(https_.get(), ready, render);
       https_->Handle("POST", "/v1/stamp", stamp);
       RETURN_IF_ERROR(https_->Listen(options_.http_address).status());
     }
-    http_ = std::make_unique<HttpServer>(split_.plain(), ctx_);
-    AddStatusEndpoints(http_.get(), &metrics_, ready);
+    http_ = std::make_unique<HttpServer>(ctx_, split_.plain());
+    AddStandardHandlers(http_.get(), ready, render);
     if (!options_.require_certificates) http_->Handle("POST", "/v1/stamp", stamp);
     RETURN_IF_ERROR(http_->Listen(options_.http_address).status());
 
@@ -109,8 +111,9 @@ class Pod {
 
   void RegisterMetrics() {
     auto count = [this](const std::string& name, const std::string& help, std::function<double()> read) {
-      metrics_.AddCounterReader(name, help, std::move(read));
+      metrics_.AddGauge(name, help, std::move(read));
     };
+    metrics::AddProcessMetrics(&metrics_);
     metrics_.AddGauge("insula_sql_connections", "Client connections.", [this] { return gate_.activity().connections; });
     metrics_.AddGauge("insula_sql_active_statements", "Statements running.", [this] { return gate_.activity().active_statements; });
     metrics_.AddGauge("insula_sql_open_transactions", "Transactions open.", [this] { return gate_.activity().open_transactions; });
@@ -119,13 +122,13 @@ class Pod {
     count("insula_sql_statements_total", "Statements and protocol steps run.", [this] { return gate_.statements(); });
     count("insula_sql_plan_cache_hits_total", "Plans found in the cache.", [this] { return plans_.hits(); });
     count("insula_sql_plan_cache_misses_total", "Plans not found in the cache.", [this] { return plans_.misses(); });
-    count("insula_sql_connections_accepted_total", "Connections accepted.", [this] { return clients_ == nullptr ? 0 : clients_->accepted(); });
-    count("insula_sql_failed_logins_total", "Wrong passwords and unknown users.", [this] { return clients_ == nullptr ? 0 : clients_->failed_logins(); });
+    count("insula_sql_connections_accepted_total", "Connections accepted.", [this] { return clients_ == nullptr ? 0.0 : static_cast<double>(clients_->accepted()); });
+    count("insula_sql_failed_logins_total", "Wrong passwords and unknown users.", [this] { return clients_ == nullptr ? 0.0 : static_cast<double>(clients_->failed_logins()); });
   }
 
   // ---- the stamp
   Task<HttpResponse> HandleStamp(Context ctx, HttpRequest request) {
-    auto refuse = [](int status, std::string_view why) { return HttpResponse{.status = status, .content_type = "text/plain; charset=utf-8", .body = StrCat(why, "\n")}; };
+    auto refuse = [](int status, std::string_view why) { return HttpResponse{.status = status, .body = StrCat(why, "\n")}; };
     if (options_.require_certificates && IdentifyPeer(request.peer).role != Role::kOperator) co_return refuse(403, "only the operator stamps pods");
     if (state_ != State::kPrewarmed) co_return refuse(409, "this pod has been stamped already");
     ops::v1::StampRequest stamp;
@@ -137,7 +140,7 @@ class Pod {
     absl::StatusOr<ops::v1::StampResponse> response = co_await Stamp(ctx, *std::move(binding));
     if (!response.ok()) {
       state_ = State::kFailed;
-      LOG_ERROR("the stamp failed", {"pod", options_.id}, {"tenant", stamp.tenant_id()}, {"status", response.status().ToString()});
+      LOG_ERROR("the stamp failed", {"pod", options_.id}, {"tenant", stamp.tenant_id()}, {"status", response.status()});
       co_return refuse(500, ToPgError(response.status()).message);
     }
     state_ = State::kReady;
@@ -201,7 +204,7 @@ class Pod {
   Transport* control_;
   State state_ = State::kStarting;
   PodAddresses addresses_;
-  MetricsRegistry metrics_;
+  metrics::Registry metrics_;
   ActivityGate gate_;
   PlanCache plans_;
   std::unique_ptr<TenantDatabase> database_;

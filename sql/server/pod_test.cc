@@ -74,7 +74,7 @@ struct PodTest : ::testing::Test {
     return out;
   }
   Task<absl::StatusOr<HttpResponse>> PostStamp(Context ctx, std::string body, std::shared_ptr<const TlsIdentity> as) {
-    co_return co_await HttpCall(ctx, world.runtime().network, {.method = "POST", .url = StrCat("https://", addresses.http, "/v1/stamp"), .body = std::move(body), .tls = std::move(as)});
+    co_return co_await HttpPost(ctx, world.runtime().network, StrCat("https://", addresses.http, "/v1/stamp"), std::move(body), std::move(as));
   }
   Task<absl::StatusOr<std::unique_ptr<pgwire::PgClient>>> Connect(Context ctx, std::string user = "app", std::string password = "secret",
                                                                   std::string db = "defaultdb") {
@@ -154,7 +154,11 @@ TEST_F(PodTest, IsStampedOnceByTheOperatorAlone) {
 
 TEST_F(PodTest, StatusPagesAnswerInPlain) {
   RunWithPod([&](Context ctx) -> Task<absl::Status> {
-    auto get = [&](std::string path) { return HttpCall(ctx, world.runtime().network, {.url = StrCat("http://", addresses.http, path)}); };
+    auto get = [&](std::string path) {
+      HttpCall call;
+      call.url = StrCat("http://", addresses.http, path);
+      return HttpFetch(ctx, world.runtime().network, std::move(call));
+    };
     CO_ASSIGN_OR_RETURN(HttpResponse health, co_await get("/healthz"));
     EXPECT_EQ(health.status, 200);
     CO_ASSIGN_OR_RETURN(HttpResponse ready, co_await get("/readyz"));

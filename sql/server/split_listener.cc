@@ -97,7 +97,7 @@ Task<void> SplitListener::Accept() {
       continue;
     }
     if (group_.ctx().done()) co_return;
-    LOG_ERROR("a connection was not accepted", {"status", stream.status().ToString()});
+    LOG_WARNING("a connection was not accepted", {"status", stream.status()});
     absl::Status slept = co_await Sleep(group_.ctx(), 100ms);
     if (!slept.ok()) co_return;
   }

@@ -48,7 +48,7 @@ void Plan(const std::string& sql) {
     options.functions = &functions;
     if (status.ok()) status = Optimize(*std::move(bound), options).status();
   }
-  if (!status.ok()) LOG_ERROR("a warm-up statement was not planned", {"sql", sql}, {"status", status.ToString()});
+  if (!status.ok()) LOG_WARNING("a warm-up statement was not planned", {"sql", sql}, {"status", status});
 }
 
 }  // namespace
