@@ -85,7 +85,10 @@ class Pod {
     auto ready = [this]() -> absl::Status {
       return state_ == State::kReady ? absl::OkStatus() : absl::UnavailableError(state_ == State::kPrewarmed ? "prewarmed: no tenant yet" : "not ready");
     };
-    auto render = [this] { return metrics_.Render(); };
+    auto render = [this] {
+      for (const Mirrored& m : mirrored_) m.counter->Increment(m.read() - m.counter->value());
+      return metrics_.Render();
+    };
     auto stamp = [this](Context ctx, HttpRequest request) { return HandleStamp(ctx, std::move(request)); };
     if (options_.identity != nullptr) {
       HttpServerOptions tls;
@@ -110,8 +113,9 @@ class Pod {
   }
 
   void RegisterMetrics() {
+    // What is counted elsewhere is brought up to date when it is asked for.
     auto count = [this](const std::string& name, const std::string& help, std::function<double()> read) {
-      metrics_.AddGauge(name, help, std::move(read));
+      mirrored_.push_back({metrics_.AddCounter(name, help), std::move(read)});
     };
     metrics::AddProcessMetrics(&metrics_);
     metrics_.AddGauge("insula_sql_connections", "Client connections.", [this] { return gate_.activity().connections; });
@@ -204,7 +208,12 @@ class Pod {
   Transport* control_;
   State state_ = State::kStarting;
   PodAddresses addresses_;
+  struct Mirrored {
+    metrics::Counter* counter;
+    std::function<double()> read;
+  };
   metrics::Registry metrics_;
+  std::vector<Mirrored> mirrored_;
   ActivityGate gate_;
   PlanCache plans_;
   std::unique_ptr<TenantDatabase> database_;

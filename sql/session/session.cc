@@ -154,7 +154,7 @@ Task<absl::Status> Session::WithRetries(const Context& ctx, bool commit, std::fu
     if (status.ok()) status = co_await body(ctx);
     if (status.ok() && sequences_.needs_flush()) status = co_await sequences_.Flush(ctx);
     if (status.ok() && commit && transaction_.state() == TransactionState::kImplicit) {
-      status = co_await HoldCursors(ctx);
+      status = co_await PrepareCommit(ctx);
       // Past this point only the store decides: a cancelled commit would be a commit of unknown outcome.
       Context commit_ctx = Context::Background(&ctx.executor(), ctx.info()).WithTimeout(60s);
       if (status.ok()) status = co_await transaction_.CommitForStatement(commit_ctx);
@@ -309,11 +309,7 @@ void Session::UpdateTransactionObserver() {
 
 Task<absl::Status> Session::Sync(const Context& ctx) {
   if (transaction_.state() != TransactionState::kImplicit) co_return absl::OkStatus();
-  co_return co_await AsStatement(ctx, [this](const Context& inner) -> Task<absl::Status> {
-    CO_RETURN_IF_ERROR(co_await HoldCursors(inner));
-    Context commit_ctx = Context::Background(&inner.executor(), inner.info()).WithTimeout(60s);
-    co_return co_await transaction_.Commit(commit_ctx);
-  });
+  co_return co_await AsStatement(ctx, [this](const Context& inner) { return CommitImplicit(inner); });
 }
 
 // ---- as a value

@@ -204,6 +204,8 @@ class Session : public SessionInfo {
   // Privileges, read-only transactions.
   absl::Status CheckBeforeRun(const PlannedStatement& planned) const;
   absl::Status CheckReadOnly(std::string_view tag) const;
+  // An implicit transaction that a statement without retries has left open.
+  Task<absl::Status> CommitImplicit(const Context& ctx);
   Task<absl::Status> SendUtility(const Context& ctx, UtilityResult result, RowTarget target);
 
   // ---- session_extended.cc
@@ -239,7 +241,8 @@ class Session : public SessionInfo {
   Task<absl::StatusOr<uint64_t>> MoveCursor(const Context& ctx, Portal& portal, const ast::FetchStatement& statement,
                                             const std::vector<int16_t>& formats);
   absl::StatusOr<UtilityResult> RunCloseCursor(const ast::CloseCursorStatement& statement);
-  Task<absl::Status> HoldCursors(const Context& ctx);
+  // Cursors WITH HOLD read their rows; other queries that stand still are over.
+  Task<absl::Status> PrepareCommit(const Context& ctx);
   absl::StatusOr<Portal*> FindCursor(std::string_view name);
 
   // ---- session_schema.cc: DDL, COPY, EXPLAIN

@@ -143,12 +143,13 @@ absl::StatusOr<Session::UtilityResult> Session::RunCloseCursor(const ast::CloseC
   return UtilityResult{.tag = "CLOSE CURSOR"};
 }
 
-Task<absl::Status> Session::HoldCursors(const Context& ctx) {
+Task<absl::Status> Session::PrepareCommit(const Context& ctx) {
   for (auto& [name, portal] : portals_) {
     if (!portal->hold || portal->transaction == 0) continue;
     if (portal->rows != nullptr) CO_RETURN_IF_ERROR(co_await portal->rows->Drain(ctx));
     portal->transaction = 0;
   }
+  DropPortals([](const Portal& p) { return p.transaction != 0 && p.rows != nullptr && p.rows->running(); });
   co_return absl::OkStatus();
 }
 

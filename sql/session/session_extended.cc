@@ -199,7 +199,8 @@ Task<absl::Status> Session::Execute(const Context& ctx, const pgwire::ExecuteMes
     } else {
       CO_RETURN_IF_ERROR(co_await RunPortal(inner, portal, max_rows, sync_follows));
     }
-    if (transaction_.state() != TransactionState::kIdle && portal.transaction == transaction_.number()) portals_[name] = std::move(held);
+    const bool lives = transaction_.state() != TransactionState::kIdle && portal.transaction == transaction_.number();
+    if (lives || (portal.hold && portal.transaction == 0)) portals_[name] = std::move(held);
     co_return absl::OkStatus();
   });
 }

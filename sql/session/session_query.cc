@@ -84,7 +84,16 @@ Task<absl::Status> Session::RunSimpleText(const Context& ctx, std::string_view s
     }));
     if (out_.large()) CO_RETURN_IF_ERROR(co_await out_.Flush(ctx));
   }
+  CHECK(transaction_.state() != TransactionState::kImplicit) << "a simple query left its transaction open";
   co_return absl::OkStatus();
+}
+
+Task<absl::Status> Session::CommitImplicit(const Context& ctx) {
+  if (transaction_.state() != TransactionState::kImplicit) co_return absl::OkStatus();
+  CO_RETURN_IF_ERROR(co_await PrepareCommit(ctx));
+  // Past this point only the store decides: a cancelled commit would be a commit of unknown outcome.
+  Context commit_ctx = Context::Background(&ctx.executor(), ctx.info()).WithTimeout(60s);
+  co_return co_await transaction_.Commit(commit_ctx);
 }
 
 Task<absl::StatusOr<bool>> Session::RunCachedShape(const Context& ctx, std::string_view sql) {
@@ -154,9 +163,7 @@ Task<absl::Status> Session::RunStatement(const Context& ctx, const SourcePtr& so
     static const std::vector<Datum> kNoParameters;
     const std::vector<Datum>& parameters = target.portal != nullptr ? target.portal->parameters : kNoParameters;
     if (MustRunAlone(statement) && (transaction_.in_block() || multi_statement_)) {
-      co_return PgError(sqlstate::kActiveSqlTransaction, StrCat(source->tag, transaction_.in_block()
-                                                                                 ? " cannot run inside a transaction block"
-                                                                                 : " cannot be executed from a multi-command string"));
+      co_return PgError(sqlstate::kActiveSqlTransaction, StrCat(source->tag, " cannot run inside a transaction block"));
     }
     CO_RETURN_IF_ERROR(co_await WithRetries(ctx, commit, [&](const Context& run_ctx) -> Task<absl::Status> {
       CO_RETURN_IF_ERROR(co_await DrainPortals(run_ctx, target.portal));
@@ -183,6 +190,7 @@ Task<absl::Status> Session::RunStatement(const Context& ctx, const SourcePtr& so
         co_return co_await RunExecute(ctx, source, target, commit);
       case ast::StatementKind::kFetch:
         CO_RETURN_IF_ERROR(co_await RunFetch(ctx, statement.As<ast::FetchStatement>(), target, &tag));
+        if (commit) CO_RETURN_IF_ERROR(co_await CommitImplicit(ctx));
         break;
       default: {
         static const std::vector<Datum> kNone;
@@ -190,10 +198,7 @@ Task<absl::Status> Session::RunStatement(const Context& ctx, const SourcePtr& so
         CO_ASSIGN_OR_RETURN(UtilityResult result,
                             co_await RunUtility(ctx, source, target.portal != nullptr ? target.portal->parameters : kNone));
         tag = result.tag;
-        if (commit && transaction_.state() == TransactionState::kImplicit) {
-          CO_RETURN_IF_ERROR(co_await HoldCursors(ctx));
-          CO_RETURN_IF_ERROR(co_await transaction_.Commit(ctx));
-        }
+        if (commit) CO_RETURN_IF_ERROR(co_await CommitImplicit(ctx));
         CO_RETURN_IF_ERROR(co_await SendUtility(ctx, std::move(result), target));
         break;
       }

@@ -41,8 +41,7 @@ Task<absl::StatusOr<std::string>> Session::RunCommit(const Context& ctx, bool ch
   } else {
     if (state != TransactionState::kBlock) NoticeOf("WARNING", sqlstate::kNoActiveSqlTransaction, "there is no transaction in progress");
     if (state != TransactionState::kIdle) {
-      CO_RETURN_IF_ERROR(co_await HoldCursors(ctx));
-      DropPortals([](const Portal& p) { return p.transaction != 0 && p.rows != nullptr && p.rows->running(); });
+      CO_RETURN_IF_ERROR(co_await PrepareCommit(ctx));
       // Past this point only the store decides.
       Context commit_ctx = Context::Background(&ctx.executor(), ctx.info()).WithTimeout(60s);
       CO_RETURN_IF_ERROR(co_await transaction_.Commit(commit_ctx));
