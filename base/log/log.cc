@@ -22,6 +22,7 @@ std::atomic<Level> process_level{Level::kInfo};
 struct ProcessLog {
   std::shared_ptr<spdlog::logger> logger;
   std::string name;  // "kv-1 ", or empty
+  const ProcessLog* before = nullptr;  // replaced, but some thread may still be writing to it
 };
 
 void SetPattern(spdlog::logger* logger) {
@@ -133,7 +134,8 @@ absl::Status Configure(const Options& options) {
   next->logger = std::make_shared<spdlog::logger>("insula", sink);
   SetPattern(next->logger.get());
   SetLevel(level);
-  Current().store(next.release());  // the one before may still be in use: it stays
+  next->before = Current().load();
+  Current().store(next.release());
   return absl::OkStatus();
 }
 

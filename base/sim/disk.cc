@@ -125,6 +125,83 @@ uint64_t SimDisk::BytesUsed() const {
   return used;
 }
 
+absl::Status SimDisk::Alive() const {
+  // While a crash destroys the process, its destructors change nothing any more.
+  if (process_->crashing()) return absl::UnavailableError("the process has crashed");
+  return absl::OkStatus();
+}
+
+void SimDisk::Change(NameChange change) {
+  Apply(change, &names_);
+  pending_.push_back(std::move(change));
+}
+
+absl::Status SimDisk::CheckFolder(const std::string& path) const {
+  if (path.empty() || path == "/") return absl::OkStatus();
+  auto it = names_.find(path);
+  if (it == names_.end()) return absl::NotFoundError(StrCat(path, ": no such folder"));
+  if (it->second != nullptr) return absl::NotFoundError(StrCat(path, " is not a folder"));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<SimDisk::Inode>> SimDisk::Find(const std::string& path) const {
+  auto it = names_.find(path);
+  if (it == names_.end()) return absl::NotFoundError(StrCat("open ", path, ": no such file"));
+  if (it->second == nullptr) return absl::InternalError(StrCat("open ", path, ": is a folder"));
+  return it->second;
+}
+
+absl::StatusOr<std::shared_ptr<SimDisk::Inode>> SimDisk::OpenInode(const std::string& raw, bool create) {
+  RETURN_IF_ERROR(Alive());
+  std::string path = Normal(raw);
+  auto found = Find(path);
+  if (!create || (!found.ok() && !absl::IsNotFound(found.status()))) return found;
+  RETURN_IF_ERROR(CheckFolder(Parent(path)));
+  auto inode = std::make_shared<Inode>();
+  Change({NameChange::kCreate, path, "", inode});
+  return inode;
+}
+
+absl::StatusOr<bool> SimDisk::IsFolder(const std::string& path) const {
+  RETURN_IF_ERROR(Alive());
+  return CheckFolder(Normal(path)).ok();
+}
+
+absl::Status SimDisk::Link(const std::string& from, const std::string& to) {
+  RETURN_IF_ERROR(Alive());
+  ASSIGN_OR_RETURN(auto inode, Find(Normal(from)));
+  if (names_.count(Normal(to)) != 0) return absl::AlreadyExistsError(StrCat("link ", to, ": the name is taken"));
+  RETURN_IF_ERROR(CheckFolder(Parent(Normal(to))));
+  Change({NameChange::kCreate, Normal(to), "", std::move(inode)});
+  return absl::OkStatus();
+}
+
+absl::Status SimDisk::Append(Inode* inode, std::string_view data) {
+  RETURN_IF_ERROR(Alive());
+  if (BytesUsed() + data.size() > faults.capacity) return absl::ResourceExhaustedError("no space left on the simulated disk");
+  if (random_->Chance(faults.write_error_chance)) return absl::DataLossError("input/output error");
+  inode->data += data;
+  return absl::OkStatus();
+}
+
+absl::Status SimDisk::Sync(Inode* inode) {
+  RETURN_IF_ERROR(Alive());
+  inode->durable = inode->data.size();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> SimDisk::Read(const Inode& inode, uint64_t offset, uint64_t length) {
+  RETURN_IF_ERROR(Alive());
+  if (random_->Chance(faults.read_error_chance)) return absl::DataLossError("read: input/output error");
+  if (offset >= inode.data.size()) return std::string();
+  std::string out = inode.data.substr(offset, length);
+  if (!out.empty() && random_->Chance(faults.bit_flip_chance)) {
+    uint64_t bit = random_->Uniform(out.size() * 8);
+    out[bit / 8] = static_cast<char>(out[bit / 8] ^ (1 << (bit % 8)));
+  }
+  return out;
+}
+
 // ------------------------------------------------------------------------------------------------- what a process sees
 
 class SimAppendFile : public AppendFile {
@@ -205,19 +282,9 @@ class SimFileSystem : public FileSystem {
 
   absl::StatusOr<std::string> ReadFile(const std::string& path) override { return ReadRange(path, 0, ~uint64_t{0}); }
 
-  absl::StatusOr<std::string> ReadRange(const std::string& raw, uint64_t offset, uint64_t length) override {
-    RETURN_IF_ERROR(Alive());
-    std::string path = Normal(raw);
-    ASSIGN_OR_RETURN(auto inode, Find(path));
-    Random* random = disk_->random_;
-    if (random->Chance(disk_->faults.read_error_chance)) return absl::DataLossError(StrCat("read ", path, ": input/output error"));
-    if (offset >= inode->data.size()) return std::string();
-    std::string out = inode->data.substr(offset, length);
-    if (!out.empty() && random->Chance(disk_->faults.bit_flip_chance)) {
-      uint64_t bit = random->Uniform(out.size() * 8);
-      out[bit / 8] = static_cast<char>(out[bit / 8] ^ (1 << (bit % 8)));
-    }
-    return out;
+  absl::StatusOr<std::string> ReadRange(const std::string& path, uint64_t offset, uint64_t length) override {
+    ASSIGN_OR_RETURN(auto inode, disk_->OpenInode(path, /*create=*/false));
+    return disk_->Read(*inode, offset, length);
   }
 
   absl::Status WriteFileAtomically(const std::string& raw, std::string_view data, int mode) override {
@@ -332,39 +399,14 @@ class SimFileSystem : public FileSystem {
   }
 
  private:
-  // While a crash destroys the process, its destructors change nothing any more.
-  absl::Status Alive() const {
-    if (process_->crashing()) return absl::UnavailableError("the process has crashed");
-    return absl::OkStatus();
-  }
-
-  void Change(SimDisk::NameChange change) {
-    SimDisk::Apply(change, &disk_->names_);
-    disk_->pending_.push_back(std::move(change));
-  }
-
-  absl::Status CheckFolder(const std::string& path) const {
-    if (path.empty() || path == "/") return absl::OkStatus();
-    auto it = disk_->names_.find(path);
-    if (it == disk_->names_.end()) return absl::NotFoundError(StrCat(path, ": no such folder"));
-    if (it->second != nullptr) return absl::NotFoundError(StrCat(path, " is not a folder"));
-    return absl::OkStatus();
-  }
-
-  absl::StatusOr<std::shared_ptr<SimDisk::Inode>> Find(const std::string& path) const {
-    auto it = disk_->names_.find(path);
-    if (it == disk_->names_.end()) return absl::NotFoundError(StrCat("open ", path, ": no such file"));
-    if (it->second == nullptr) return absl::InternalError(StrCat("open ", path, ": is a folder"));
-    return it->second;
-  }
+  absl::Status Alive() const { return disk_->Alive(); }
+  void Change(SimDisk::NameChange change) { disk_->Change(std::move(change)); }
+  absl::Status CheckFolder(const std::string& path) const { return disk_->CheckFolder(path); }
+  absl::StatusOr<std::shared_ptr<SimDisk::Inode>> Find(const std::string& path) const { return disk_->Find(path); }
 
   absl::StatusOr<std::shared_ptr<SimDisk::Inode>> FindOrCreate(const std::string& path) {
     auto found = Find(path);
-    if (!absl::IsNotFound(found.status())) return found;
-    RETURN_IF_ERROR(CheckFolder(Parent(path)));
-    auto inode = std::make_shared<SimDisk::Inode>();
-    Change({SimDisk::NameChange::kCreate, path, "", inode});
-    return inode;
+    return absl::IsNotFound(found.status()) ? disk_->OpenInode(path, /*create=*/true) : found;
   }
 
   SimProcess* process_;

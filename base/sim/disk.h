@@ -60,6 +60,16 @@ class SimDisk {
   using Names = std::map<std::string, std::shared_ptr<Inode>>;  // null inode: a folder
   void Crash();
   std::unique_ptr<FileSystem> MakeFileSystem();
+  SimProcess* process() const { return process_; }
+
+  // ---- for base/rocksenv: files by plain calls; names go through the FileSystem
+  // `create`: a new, empty file takes the place of one that is there.
+  absl::StatusOr<std::shared_ptr<Inode>> OpenInode(const std::string& path, bool create);
+  absl::StatusOr<bool> IsFolder(const std::string& path) const;
+  absl::Status Link(const std::string& from, const std::string& to);
+  absl::Status Append(Inode* inode, std::string_view data);
+  absl::Status Sync(Inode* inode);
+  absl::StatusOr<std::string> Read(const Inode& inode, uint64_t offset, uint64_t length);
 
  private:
   friend class SimFileSystem;
@@ -71,6 +81,10 @@ class SimDisk {
     std::shared_ptr<Inode> inode;
   };
   static void Apply(const NameChange& change, Names* names);
+  absl::Status Alive() const;
+  void Change(NameChange change);
+  absl::Status CheckFolder(const std::string& path) const;
+  absl::StatusOr<std::shared_ptr<Inode>> Find(const std::string& path) const;
 
   SimProcess* process_;
   Random* random_;
