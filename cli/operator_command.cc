@@ -48,7 +48,7 @@ Task<absl::Status> RunOperator(Context ctx, RealWorld& world, const OperatorFlag
   ops::ProcessRuntimeOptions runtime_options{.binary = SelfPath(), .run_folder = flags.run_folder, .log_folder = flags.log_folder, .ca_path = flags.identity.ca,
                                              .certificate_path = flags.pool_certificate, .key_path = flags.pool_key};
   auto post = [network, identity](const Context& call, std::string url, std::string body) -> Task<absl::StatusOr<std::string>> {
-    auto response = co_await HttpCall(call, network, {.method = "POST", .url = std::move(url), .body = std::move(body), .tls = identity});
+    auto response = co_await HttpPost(call, network, std::move(url), std::move(body), identity);
     if (!response.ok()) co_return response.status();
     if (response->status != 200) co_return absl::UnavailableError(StrCat("the pod answered ", response->status, ": ", response->body));
     co_return std::move(response->body);
@@ -104,7 +104,7 @@ int OperatorCommand(int argc, char** argv) {
   start->add_option("--log-folder", flags.log_folder, "folder of pods' logs")->required();
   int exit_code = kExitOk;
   if (!Parse(app, argc, argv, &exit_code)) return exit_code;
-  log::SetSource("operator-1");
+  StartLog("operator", "1");
   return RunOnLoop([&](Context ctx, RealWorld& world) { return RunOperator(ctx, world, flags); });
 }
 

@@ -69,7 +69,7 @@ int ProxyCommand(int argc, char** argv) {
   start->add_flag("--allow-insecure", flags.allow_insecure, "also take connections without TLS");
   int exit_code = kExitOk;
   if (!Parse(app, argc, argv, &exit_code)) return exit_code;
-  log::SetSource("proxy-1");
+  StartLog("proxy", "1");
   return RunOnLoop([&](Context ctx, RealWorld& world) { return RunProxy(ctx, world, flags); });
 }
 

@@ -4,11 +4,12 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
-#include "base/http/status_endpoints.h"
+#include "base/log/log.h"
 #include "base/process/process_manager.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
 #include "base/tls/tls_identity.h"
+#include "cli/command_line.h"
 #include "cli/version.h"
 
 namespace insula::cli {
@@ -40,8 +41,9 @@ absl::StatusOr<std::map<uint64_t, std::string>> ParsePeers(const std::string& te
 
 absl::StatusOr<std::string> RoleHttp::Start(const std::string& address, std::function<absl::Status()> ready) {
   if (address.empty()) return std::string();
-  metrics_.AddGauge("insula_build_info", "Always 1; the version is a label.", [] { return 1.0; }, {{"version", kVersion}});
-  AddStatusEndpoints(&server_, &metrics_, std::move(ready));
+  metrics_.AddGauges("insula_build_info", "Always 1; the version is a label.", {"version"})->With({kVersion})->Set(1);
+  metrics::AddProcessMetrics(&metrics_);
+  AddStandardHandlers(&server_, std::move(ready), [this] { return metrics_.Render(); });
   ASSIGN_OR_RETURN(int port, server_.Listen(address));
   return StrCat(HostOf(address), ":", port);
 }
@@ -50,6 +52,11 @@ void ReportRoleReady(const std::string& address, const std::string& http, const 
   nlohmann::json json = {{"address", address}, {"http", http}};
   if (!control.empty()) json["control"] = control;
   ReportReady(json.dump());
+}
+
+void StartLog(const std::string& role, const std::string& id) {
+  absl::Status configured = log::Configure({.role = role, .id = id, .path = ""});
+  if (!configured.ok()) Report(configured);
 }
 
 std::string HostOf(const std::string& address) { return address.substr(0, address.rfind(':')); }

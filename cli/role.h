@@ -35,19 +35,22 @@ absl::StatusOr<std::map<uint64_t, std::string>> ParsePeers(const std::string& te
 // Status endpoints of a role process on `address` (empty: none).
 class RoleHttp {
  public:
-  RoleHttp(const Context& ctx, RealWorld& world) : server_(world.runtime().network, ctx) {}
+  RoleHttp(const Context& ctx, RealWorld& world) : server_(ctx, world.runtime().network) {}
   // Begins to serve; gives "host:port", or "" if `address` is empty.
   absl::StatusOr<std::string> Start(const std::string& address, std::function<absl::Status()> ready);
-  Task<void> Stop() { return server_.Stop(); }
-  MetricsRegistry& metrics() { return metrics_; }
+  Task<void> Stop() { return server_.Shutdown(); }
+  metrics::Registry& metrics() { return metrics_; }
 
  private:
-  MetricsRegistry metrics_;
+  metrics::Registry metrics_;
   HttpServer server_;
 };
 
 // Tells the parent that we serve: {"address", "http", "control"}.
 void ReportRoleReady(const std::string& address, const std::string& http, const std::string& control = "");
+
+// Sets up the process's log lines: "kv", "1".
+void StartLog(const std::string& role, const std::string& id);
 
 // "host" of "host:port".
 std::string HostOf(const std::string& address);

@@ -94,7 +94,7 @@ Task<absl::Status> Supervisor::EndLeftovers(const Context& ctx) {
   for (const RunFile& file : files) {
     auto gone = std::make_shared<Event>();
     if (file.Alive() && processes_.Adopt(file.pid, file.start_time, [gone](std::string) { gone->Set(); }).ok()) {
-      LOG_WARN("a process of a former supervisor is ended", {"role", file.role}, {"id", file.id}, {"pid", file.pid});
+      LOG_WARNING("a process of a former supervisor is ended", {"role", file.role}, {"id", file.id}, {"pid", file.pid});
       for (int signal : {SIGTERM, SIGKILL}) {
         absl::Status sent = processes_.Signal(file.pid, signal);
         if (sent.ok()) sent = co_await gone->Wait(ctx.WithTimeout(kStopGrace));
@@ -272,7 +272,7 @@ Task<void> Supervisor::RunOnce(Context ctx, Child* child) {
         child->changed.NotifyAll();
       },
       [child, exited](std::string how) {
-        if (!child->stopping) LOG_WARN("a process ended", {"role", child->role}, {"id", child->id}, {"how", how});
+        if (!child->stopping) LOG_WARNING("a process ended", {"role", child->role}, {"id", child->id}, {"how", how});
         child->last_failure = absl::UnavailableError(how);
         child->ready.Reset();
         exited->Set();
@@ -311,7 +311,7 @@ Task<void> Supervisor::StopChild(Child* child, Duration grace) {
     if (!sent.ok()) break;
     absl::Status waited = co_await exited->Wait(background.WithTimeout(grace));
     if (waited.ok()) break;
-    LOG_WARN("a process does not end when asked", {"role", child->role}, {"id", child->id});
+    LOG_WARNING("a process does not end when asked", {"role", child->role}, {"id", child->id});
   }
 }
 
@@ -344,7 +344,7 @@ Task<void> Supervisor::Stop() {
   files = ReadRunFiles(folder_->run());
   for (RunFile& file : files.ok() ? *files : std::vector<RunFile>()) {
     absl::Status removed = RemoveRunFile(folder_->run(), file.role, file.id);
-    if (!removed.ok()) LOG_WARN("a run file was not removed", {"error", removed.ToString()});
+    if (!removed.ok()) LOG_WARNING("a run file was not removed", {"error", removed.ToString()});
   }
 }
 

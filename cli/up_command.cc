@@ -18,6 +18,7 @@
 #include "base/strings.h"
 #include "cli/cluster_folder.h"
 #include "cli/command_line.h"
+#include "cli/role.h"
 #include "cli/supervisor.h"
 
 namespace insula::cli {
@@ -178,7 +179,7 @@ int UpCommand(int argc, char** argv) {
   if (flags.detach) {
     return RunOnLoop([&](Context ctx, RealWorld& world) { return Detach(ctx, world, argc, argv, flags.data); });
   }
-  log::SetSource("supervisor-1");
+  StartLog("supervisor", "1");
   return RunOnLoop([&](Context ctx, RealWorld& world) { return RunUp(ctx, world, flags); });
 }
 

@@ -50,7 +50,7 @@ void ProcessRuntime::Exited(const std::string& id, const std::string& how) {
   it->second.gone->Set();
   processes_.erase(it);
   absl::Status removed = RemoveRunFile(options_.run_folder, "sql", id);
-  if (!removed.ok()) LOG_WARN("a run file was not removed", {"pod", id}, {"error", removed.ToString()});
+  if (!removed.ok()) LOG_WARNING("a run file was not removed", {"pod", id}, {"error", removed.ToString()});
   if (on_exit_) on_exit_(id, how);
 }
 

@@ -138,7 +138,7 @@ Task<void> TenantLives::WatchPod(Context ctx, Pod pod) {
     });
     // The pod's end is heard of by OnPodExit; a stream that broke while the pod lives is opened again.
     if (pods_->Find(pod.id()) == nullptr) break;
-    LOG_WARN("activity of a pod is not heard", {"pod", pod.id()}, {"status", ended.ToString()});
+    LOG_WARNING("activity of a pod is not heard", {"pod", pod.id()}, {"status", ended.ToString()});
     if (!(co_await Sleep(ctx, std::chrono::seconds(1))).ok()) break;
   }
   life.activity_changed.NotifyAll();
@@ -269,7 +269,7 @@ Task<void> TenantLives::SettleOrphan(Context ctx, TenantId tenant) {
   if (!pods_->OfTenant(tenant).empty()) co_return;  // a client was faster
   auto suspended = co_await SuspendLocked(ctx, tenant, /*force=*/false);
   // No harm: the next connection wakes it in any case.
-  if (!suspended.ok()) LOG_WARN("a tenant without a pod could not be marked suspended", {"tenant", tenant}, {"status", suspended.status().ToString()});
+  if (!suspended.ok()) LOG_WARNING("a tenant without a pod could not be marked suspended", {"tenant", tenant}, {"status", suspended.status().ToString()});
 }
 
 void TenantLives::OnRecordChanged(TenantId tenant) {
@@ -291,7 +291,7 @@ void TenantLives::OnPodExit(std::string pod_id, std::string how) {
   if (pod == nullptr) return;  // we stopped it
   TenantId tenant = pod->tenant_id();
   bool was_ready = pod->state() == v1::READY;
-  LOG_WARN("a pod died", {"pod", pod_id}, {"tenant", tenant}, {"how", how});
+  LOG_WARNING("a pod died", {"pod", pod_id}, {"tenant", tenant}, {"how", how});
   pods_->Remove(pod_id);
   if (tenant == 0) return;  // the pool replenishes itself
   LifeOf(tenant).activity_changed.NotifyAll();

@@ -63,7 +63,7 @@ Task<void> Connection::Run(Context ctx) {
     absl::Status known = co_await state_->directory->CheckCluster(ctx, selection->cluster);
     if (known.code() == absl::StatusCode::kNotFound) failure = UnknownCluster(selection->cluster);
     if (!known.ok() && failure.ok()) {
-      LOG_WARN("a cluster could not be looked up", {"cluster", selection->cluster.ToString()}, {"status", known.ToString()});
+      LOG_WARNING("a cluster could not be looked up", {"cluster", selection->cluster.ToString()}, {"status", known.ToString()});
       failure = Fatal(sqlstate::kCannotConnectNow, "the cluster cannot be looked up right now", "Try again in a moment.");
     }
   }
@@ -125,7 +125,7 @@ Task<void> Connection::ForwardCancel(Context ctx, pgwire::CancelRequest request)
   if (!target) co_return;
   TlsClientOptions tls{.identity = state_->pod_identity, .server_name = "", .alpn = ""};
   absl::Status sent = co_await pgwire::PgClient::Cancel(ctx.WithTimeout(kCancelTimeout), *state_->runtime.network, target->pod_address, target->pod_key, tls);
-  if (!sent.ok()) LOG_WARN("a cancel request did not reach its pod", {"pod", target->pod_address}, {"status", sent.ToString()});
+  if (!sent.ok()) LOG_WARNING("a cancel request did not reach its pod", {"pod", target->pod_address}, {"status", sent.ToString()});
 }
 
 absl::Status Connection::Admit(TenantId tenant) {
@@ -157,7 +157,7 @@ Task<absl::StatusOr<Connection::PodLink>> Connection::ReachPod(Context ctx, cons
     LOG_INFO("another pod is asked for", {"pod", pod->id()}, {"status", last.ToString()});
     state_->directory->ReportUnusable(*pod);
   }
-  LOG_WARN("no pod could be reached", {"cluster", selection.cluster.ToString()}, {"status", last.ToString()});
+  LOG_WARNING("no pod could be reached", {"cluster", selection.cluster.ToString()}, {"status", last.ToString()});
   co_return Fatal(sqlstate::kCannotConnectNow, StrCat("the cluster \"", selection.cluster.ToString(), "\" did not wake up in time"), "Try again in a moment.");
 }
 

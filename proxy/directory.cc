@@ -22,7 +22,7 @@ Task<void> Directory::Follow(Context ctx) {
   while (!ctx.done()) {
     absl::Status ended = co_await FollowOnce(ctx);
     if (ctx.done()) co_return;
-    LOG_WARN("the operator's directory is away; known pods stay in use", {"operator", operator_address_}, {"status", ended.ToString()});
+    LOG_WARNING("the operator's directory is away; known pods stay in use", {"operator", operator_address_}, {"status", ended.ToString()});
     absl::Status slept = co_await Sleep(ctx, kRetryPause);
     if (!slept.ok()) co_return;
   }

@@ -147,13 +147,13 @@ Task<v1::BatchResponse> BatchService::Serve(Context ctx, const Identity& identit
   auto scope = co_await gate_->Admit(ctx, identity, range, executor_->LeaseSequence(range));
   if (!scope.ok()) {
     ++counters_.denied;
-    LOG_WARN("a tenant's batch was refused", {"caller", identity.ToString()}, {"reason", std::string(scope.status().message())});
+    LOG_WARNING("a tenant's batch was refused", {"caller", identity.ToString()}, {"reason", std::string(scope.status().message())});
     co_return ErrorResponse(GateError(scope.status()));
   }
   absl::Status allowed = AuthorizeTenantBatch(*scope, batch);
   if (!allowed.ok()) {
     ++counters_.denied;
-    LOG_WARN("a tenant's batch was refused", {"caller", identity.ToString()}, {"keyspace", scope->keyspace}, {"reason", std::string(allowed.message())});
+    LOG_WARNING("a tenant's batch was refused", {"caller", identity.ToString()}, {"keyspace", scope->keyspace}, {"reason", std::string(allowed.message())});
     co_return ErrorResponse(PermissionDeniedError());
   }
   batch.mutable_header()->set_tenant_id(scope->tenant);
