@@ -278,5 +278,22 @@ TEST_F(GrpcTransportTest, TheStandardHealthServiceAnswers) {
   });
 }
 
+TEST_F(GrpcTransportTest, ReflectionListsTheServices) {
+  Run([&](Context ctx, Transport& client, std::string address) -> Task<absl::Status> {
+    CO_ASSIGN_OR_RETURN(auto stream, co_await client.Open(ctx, address, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"));
+    CO_RETURN_IF_ERROR(co_await stream->Send(ctx, std::string("\x3a\x01*", 3)));  // list_services: "*"
+    CO_ASSIGN_OR_RETURN(auto reply, co_await stream->Receive(ctx));
+    EXPECT_NE(reply->find("\x0a\x09test.Echo"), std::string::npos);
+    EXPECT_NE(reply->find("grpc.health.v1.Health"), std::string::npos);
+    CO_RETURN_IF_ERROR(co_await stream->Send(ctx, "\x22\x04none"));
+    CO_ASSIGN_OR_RETURN(reply, co_await stream->Receive(ctx));
+    EXPECT_NE(reply->find("none is not known here"), std::string::npos);
+    CO_RETURN_IF_ERROR(co_await stream->Send(ctx, std::string("\x1a\x20") + "google/protobuf/descriptor.proto"));
+    CO_ASSIGN_OR_RETURN(reply, co_await stream->Receive(ctx));
+    EXPECT_NE(reply->find("FileDescriptorProto"), std::string::npos);
+    co_return co_await stream->CloseSend(ctx);
+  });
+}
+
 }  // namespace
 }  // namespace insula

@@ -118,6 +118,10 @@ TEST(Simulation, TheSameSeedGivesTheSameTrace) {
   EXPECT_NE(first.second.find(" crash"), std::string::npos);
 }
 
+TEST(Simulation, ManySeedsReplay) {
+  for (uint64_t seed = 100; seed < 130; ++seed) EXPECT_EQ(RunWorld(seed).first, RunWorld(seed).first) << seed;
+}
+
 TEST(Simulation, DifferentSeedsDiffer) { EXPECT_NE(RunWorld(1).first, RunWorld(2).first); }
 
 TEST(Simulation, LogLinesGoToTheTraceAndNotIntoItsHash) {
