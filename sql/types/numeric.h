@@ -111,6 +111,8 @@ class Numeric {
 
   // numeric_math.cc. Result scales and errors (2201E, 2201F) as PostgreSQL's.
   static absl::StatusOr<Numeric> Sqrt(const Numeric& a);
+  // The root of a finite value >= 0, rounded to `scale` digits.
+  static absl::StatusOr<Numeric> SqrtToScale(const Numeric& a, int scale);
   static absl::StatusOr<Numeric> Exp(const Numeric& a);
   static absl::StatusOr<Numeric> Ln(const Numeric& a);
   static absl::StatusOr<Numeric> Log10(const Numeric& a);

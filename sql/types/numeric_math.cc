@@ -200,10 +200,15 @@ absl::StatusOr<Numeric> Numeric::Sqrt(const Numeric& a) {
   int weight = NumericOps::LeadingDigit(a).weight;
   int result_weight = (weight + 1) * 4 / 2 - 1;
   int scale = ClampScale(std::max(NumericOps::kMinSignificantDigits - result_weight, static_cast<int>(a.scale_)));
+  return SqrtToScale(a, scale);
+}
+
+absl::StatusOr<Numeric> Numeric::SqrtToScale(const Numeric& a, int scale) {
   // Two more digits than asked, cut off: the root is irrational or ends there, so rounding them is exact.
   int work = scale + 2;
-  BigInt m = NumericOps::Rescale(NumericOps::Mantissa(a), a.scale_, 2 * work);
-  return NumericOps::MakeChecked(BigInt::Sqrt(m).DivPow10(2, true), scale);
+  BigInt m = NumericOps::Rescale(NumericOps::Mantissa(a), a.scale_, std::max(2 * work, a.scale_ + (a.scale_ & 1)));
+  int digits = std::max(2 * work, a.scale_ + (a.scale_ & 1)) / 2;
+  return NumericOps::MakeChecked(BigInt::Sqrt(m).DivPow10(digits - scale, true), scale);
 }
 
 absl::StatusOr<Numeric> Numeric::Exp(const Numeric& a) {
