@@ -9,7 +9,7 @@
 
 namespace insula::sql {
 
-std::shared_ptr<LogicalScan> Binder::Scan(const TablePtr& table, std::string_view alias, Scope& scope) {
+absl::StatusOr<std::shared_ptr<LogicalScan>> Binder::Scan(const TablePtr& table, std::string_view alias, Scope& scope) {
   auto scan = std::make_shared<LogicalScan>();
   scan->table = table;
   scan->alias = alias;
@@ -32,6 +32,7 @@ std::shared_ptr<LogicalScan> Binder::Scan(const TablePtr& table, std::string_vie
     }
     for (ColumnId id : scan->columns) scan_keys_[id] = keys;
   }
+  ASSIGN_OR_RETURN(scan->index_specs, Indexes(table, scan->columns));
   return scan;
 }
 
@@ -89,7 +90,7 @@ absl::StatusOr<FromResult> Binder::FromTable(const ast::FromTable& t, Scope& sco
   if (table->kind == RelationKind::kView) {
     ASSIGN_OR_RETURN(result, FromView(table, scope));
   } else {
-    auto scan = Scan(table, alias, scope);
+    ASSIGN_OR_RETURN(auto scan, Scan(table, alias, scope));
     NamespaceItem item = ItemForScan(*scan);
     if (t.alias.name.empty()) item.schema = table->schema;
     for (size_t i = 0; i < item.columns.size(); ++i) {

@@ -114,7 +114,7 @@ absl::StatusOr<QueryResult> Binder::Update(const ast::UpdateStatement& s, Scope*
   ASSIGN_OR_RETURN(TablePtr table, WriteTarget(s.table, "update", scope));
   Require(*table, kPrivilegeUpdate);
   const std::string alias = s.alias.empty() ? table->name : s.alias;
-  auto scan = Scan(table, alias, scope);
+  ASSIGN_OR_RETURN(auto scan, Scan(table, alias, scope));
   scan->lock = RowLock{RowLockStrength::kNoKeyUpdate, RowLockWait::kBlock};
   NamespaceItem target = ItemForScan(*scan);
   if (s.alias.empty()) target.schema = table->schema;
@@ -197,7 +197,7 @@ absl::StatusOr<QueryResult> Binder::Delete(const ast::DeleteStatement& s, Scope*
   ASSIGN_OR_RETURN(TablePtr table, WriteTarget(s.table, "delete from", scope));
   Require(*table, kPrivilegeDelete);
   const std::string alias = s.alias.empty() ? table->name : s.alias;
-  auto scan = Scan(table, alias, scope);
+  ASSIGN_OR_RETURN(auto scan, Scan(table, alias, scope));
   scan->lock = RowLock{RowLockStrength::kUpdate, RowLockWait::kBlock};
   NamespaceItem target = ItemForScan(*scan);
   if (s.alias.empty()) target.schema = table->schema;

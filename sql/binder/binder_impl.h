@@ -216,7 +216,7 @@ class Binder {
   absl::Status JoinUsing(const ast::FromJoin& j, const std::vector<std::string>& names, FromResult& left, FromResult& right,
                          LogicalJoin* join, std::vector<FromColumn>* merged, std::vector<NamedExpr>* computed, Scope& scope);
   absl::Status ApplyAlias(const ast::Alias& alias, int position, std::string_view default_name, FromResult* result);
-  std::shared_ptr<LogicalScan> Scan(const TablePtr& table, std::string_view alias, Scope& scope);
+  absl::StatusOr<std::shared_ptr<LogicalScan>> Scan(const TablePtr& table, std::string_view alias, Scope& scope);
   NamespaceItem ItemForScan(const LogicalScan& scan) const;
 
   // --- bind_select.cc

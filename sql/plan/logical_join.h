@@ -15,6 +15,7 @@ struct LogicalJoin : LogicalOf<LogicalKind::kJoin> {
   ExprPtr condition;   // null: TRUE
   bool lateral = false;
   ColumnId mark = 0;   // kMark: the boolean's id
+  bool two_valued = false;  // kMark: whether it is FALSE or NULL does not matter
   ExprPtr guard;       // lateral: run the right side only where this is TRUE of the left row; null: always
 
   std::vector<ColumnId> Output() const override {

@@ -8,6 +8,7 @@
 #include "sql/binder/catalog_view.h"
 #include "sql/plan/logical_node.h"
 #include "sql/plan/row_lock.h"
+#include "sql/plan/write_spec.h"
 
 namespace insula::sql {
 
@@ -17,6 +18,7 @@ struct LogicalScan : LogicalOf<LogicalKind::kScan> {
   std::vector<int> ordinals;      // the table's columns that are read …
   std::vector<ColumnId> columns;  // … and their ids, pairwise
   RowLock lock;
+  std::vector<IndexSpec> index_specs;  // of partial and expression indexes, over `columns` as the binder made them (all of them)
 
   std::vector<ColumnId> Output() const override { return columns; }
 };

@@ -77,7 +77,8 @@ struct PhysicalOf : PhysicalNode {
 // --- Leaves --------------------------------------------------------------------------------------------------------
 
 // Bounds on the columns of an index, evaluated when the scan opens (or rewinds). All expressions are row-independent and
-// have exactly the type of their index column.
+// have the type of their index column, but for integers: those may be of any integer type and compare as numbers (a value
+// that the column cannot hold equals nothing and still bounds). text, varchar and name stand for each other likewise.
 //
 //   index (a, b, c):   a = $1 AND b IN (2, 3) AND c > $2
 //   prefix: {kEqual $1}, {kIn 2, 3}; lower: $2 exclusive          → two key ranges, in key order
