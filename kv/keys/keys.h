@@ -71,8 +71,8 @@ std::string SystemKey(SystemTable table, std::string_view name);
 std::string SystemKey(SystemTable table, uint64_t id);
 // Counters, read and raised by Increment.
 std::string RangeIdCounter();     // last range id given out
-std::string KeyspaceCounter();    // last keyspace id given to a tenant
-std::string TenantCounter();      // last tenant id given out
+std::string KeyspaceCounter();    // keyspaces given to tenants so far: the first is kFirstKeyspace
+std::string TenantCounter();      // tenant ids given out so far: the first is kFirstTenant
 
 // -- Bounds --
 // Whether `key` lies in [start, end); an empty end is the end of all keys.

@@ -130,7 +130,7 @@ Task<void> LogEngine::Writer() {
     }
     urgent_ = !queue_.empty();
     bool tried_new_segment = false;
-    for (;;) {
+    while (!body.empty()) {  // empty: nothing but people who wait for what came before
       absl::Status s = co_await WriteFrame(body);
       if (s.ok()) break;
       if (tasks_.ctx().done()) co_return;
@@ -157,7 +157,7 @@ Task<void> LogEngine::Writer() {
     }
     full_ = false;
     // The frame's body ends where the segment does.
-    uint64_t at = segments_.back().size - body.size();
+    uint64_t at = segments_.empty() ? 0 : segments_.back().size - body.size();
     for (Pending& p : taken) {
       for (LogBatch::Record& r : p.batch.records_) {
         Location where{segments_.back().number, static_cast<uint32_t>(at + r.offset), static_cast<uint32_t>(r.header.size())};
@@ -167,7 +167,7 @@ Task<void> LogEngine::Writer() {
     }
     stats_.batches += taken.size();
     TrimCache();
-    if (segments_.back().size >= options_.segment_bytes) file_.reset();  // the next frame opens a new one
+    if (!segments_.empty() && segments_.back().size >= options_.segment_bytes) file_.reset();  // the next frame opens a new one
     RemoveDeadSegments();
     if (NeedsRewrite()) {
       Pending rewrite;

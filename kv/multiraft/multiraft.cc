@@ -1,0 +1,289 @@
+#include "kv/multiraft/multiraft.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/log/log.h"
+#include "base/status_macros.h"
+#include "base/strings.h"
+#include "kv/multiraft/raft_convert.h"
+
+namespace insula::kv {
+namespace {
+
+constexpr int kGroupsPerTurn = 32;  // between yields
+constexpr Duration kElectionFor = std::chrono::seconds(5);
+constexpr Duration kElectionEvery = std::chrono::milliseconds(150);
+// A message from further ahead comes from a clock that is out of order.
+constexpr int64_t kMaxHlcLeadMicros = 5'000'000;
+
+// Types that may reach a store that has no replica yet: they carry the descriptor.
+bool CarriesDescriptor(raft::MessageType type) {
+  return type == raft::MessageType::kHeartbeat || type == raft::MessageType::kVote || type == raft::MessageType::kPreVote || type == raft::MessageType::kSnap;
+}
+
+}  // namespace
+
+MultiRaft::MultiRaft(const Runtime& runtime, Transport* transport, HybridClock* clock, MultiRaftOptions options)
+    : runtime_(runtime),
+      clock_(clock),
+      options_(std::move(options)),
+      streams_(runtime, transport, options_.store_id, clock, options_.resolver, options_.peer_check),
+      snapshots_(this, transport, options_.store_id, options_.resolver, options_.peer_check),
+      tasks_(Context::Background(runtime.executor)) {}
+
+MultiRaft::~MultiRaft() = default;
+
+absl::Status MultiRaft::Open(storage::Engine* engine, LogEngine* log, RangeLifecycle* lifecycle) {
+  engine_ = engine;
+  log_ = log;
+  lifecycle_ = lifecycle;
+  truncation_ = std::make_unique<Truncation>(this, options_.truncation);
+  ASSIGN_OR_RETURN(liveness_, LivenessDriver::Make(runtime_, options_.store_id, options_.stores, clock_, log, &streams_,
+                                                   [this](const std::set<StoreId>& stores) { OnSupportChanged(stores); }));
+  return absl::OkStatus();
+}
+
+void MultiRaft::Start() {
+  started_ = true;
+  liveness_->Start();
+  streams_.Start(this);
+  snapshots_.Start();
+  tasks_.Spawn(ReadyLoop());
+  tasks_.Spawn(Ticker());
+  tasks_.Spawn(truncation_->Loop(tasks_.ctx()));
+}
+
+void MultiRaft::Stop(const absl::Status& why) {
+  started_ = false;
+  streams_.Stop();
+  snapshots_.Stop();
+  if (liveness_) liveness_->Stop();
+  tasks_.Cancel();
+  for (auto& [range, group] : groups_) group->Stop(why);
+}
+
+void MultiRaft::Add(std::shared_ptr<RaftGroup> group) {
+  RangeId range = group->range_id();
+  CHECK(groups_.emplace(range, std::move(group)).second) << "range " << range << " is here already";
+}
+
+void MultiRaft::Remove(RangeId range, const absl::Status& why) {
+  auto it = groups_.find(range);
+  if (it == groups_.end()) return;
+  it->second->Stop(why);
+  awake_.erase(range);
+  elections_.erase(range);
+  groups_.erase(it);
+}
+
+std::shared_ptr<RaftGroup> MultiRaft::Find(RangeId range) const {
+  auto it = groups_.find(range);
+  return it == groups_.end() ? nullptr : it->second;
+}
+
+// ------------------------------------------------------------------------------------------------------- what there is to do
+
+void MultiRaft::MarkDirty(RaftGroup* group) {
+  if (group->in_dirty_list) return;
+  group->in_dirty_list = true;
+  dirty_.push_back(group->weak_from_this());
+  has_dirty_.NotifyAll();
+}
+
+Task<void> MultiRaft::ReadyLoop() {
+  for (int n = 0;;) {
+    while (dirty_.empty()) {
+      if (!(co_await has_dirty_.Wait(tasks_.ctx())).ok()) co_return;
+    }
+    std::shared_ptr<RaftGroup> group = dirty_.front().lock();
+    dirty_.pop_front();
+    if (group == nullptr) continue;
+    group->in_dirty_list = false;
+    group->ProcessReady();
+    if (++n % kGroupsPerTurn == 0 && !(co_await tasks_.ctx().Yield()).ok()) co_return;
+  }
+}
+
+void MultiRaft::Wake(RaftGroup* group) {
+  if (group->awake || group->stopped()) return;
+  group->awake = true;
+  awake_.insert(group->range_id());
+  has_awake_.NotifyAll();
+}
+
+Task<void> MultiRaft::Ticker() {
+  for (;;) {
+    while (awake_.empty() && elections_.empty()) {
+      if (!(co_await has_awake_.Wait(tasks_.ctx())).ok()) co_return;
+    }
+    if (!(co_await Sleep(tasks_.ctx(), options_.tick)).ok()) co_return;
+    TryElections(runtime_.executor->Now());
+    std::vector<RangeId> awake(awake_.begin(), awake_.end());
+    for (size_t i = 0; i < awake.size(); ++i) {
+      auto group = Find(awake[i]);
+      if (group == nullptr || group->stopped() || !group->NeedsTicks()) {
+        awake_.erase(awake[i]);
+        if (group != nullptr) group->awake = false;
+        continue;
+      }
+      group->Tick();
+      if (i % 256 == 255 && !(co_await tasks_.ctx().Yield()).ok()) co_return;
+    }
+  }
+}
+
+// --------------------------------------------------------------------------------------------------------------- elections
+
+void MultiRaft::WantElection(RaftGroup* group, Duration delay) {
+  MonoTime now = runtime_.executor->Now();
+  Election& e = elections_[group->range_id()];
+  if (e.give_up == MonoTime{} || now + delay < e.next) e.next = now + delay;
+  e.give_up = now + kElectionFor;
+  if (delay == Duration::zero() && e.next <= now) {
+    e.next = now + kElectionEvery;
+    if (group->TryElection()) {
+      elections_.erase(group->range_id());
+      return;
+    }
+  }
+  has_awake_.NotifyAll();
+}
+
+void MultiRaft::TryElections(MonoTime now) {
+  for (auto it = elections_.begin(); it != elections_.end();) {
+    auto group = Find(it->first);
+    if (group == nullptr || now >= it->second.give_up) {
+      it = elections_.erase(it);
+      continue;
+    }
+    if (now < it->second.next) {
+      ++it;
+      continue;
+    }
+    // Spread, so that two candidates do not meet again and again.
+    it->second.next = now + kElectionEvery + std::chrono::milliseconds(runtime_.random->Uniform(150));
+    it = group->TryElection() ? elections_.erase(it) : std::next(it);
+  }
+}
+
+bool MultiRaft::TakeElectionPermit() {
+  MonoTime now = runtime_.executor->Now();
+  double rate = options_.elections_per_second;
+  double elapsed = std::chrono::duration<double>(now - permits_at_).count();
+  election_permits_ = std::min(rate, election_permits_ + elapsed * rate);
+  permits_at_ = now;
+  if (election_permits_ < 1) return false;
+  election_permits_ -= 1;
+  return true;
+}
+
+void MultiRaft::OnSupportChanged(const std::set<StoreId>& stores) {
+  if (started_) tasks_.Spawn(SupportChanged(stores));
+}
+
+// Groups that sleep hear of it when they are next asked for something.
+Task<void> MultiRaft::SupportChanged(std::set<StoreId> stores) {
+  std::vector<RangeId> ranges;
+  for (const auto& [range, group] : groups_) ranges.push_back(range);
+  const MonoTime now = runtime_.executor->Now();
+  for (size_t i = 0; i < ranges.size(); ++i) {
+    if (i % 256 == 255 && !(co_await tasks_.ctx().Yield()).ok()) co_return;
+    auto group = Find(ranges[i]);
+    if (group == nullptr || group->stopped()) continue;
+    if (std::none_of(stores.begin(), stores.end(), [&](StoreId s) { return group->HasReplicaOn(s); })) continue;
+    const bool recent = group->last_active() != MonoTime{} && now - group->last_active() <= options_.recent;
+    if (!group->awake && !recent && !group->holds_lease()) continue;
+    group->OnSupportChange();
+    if (!recent || group->LeaderLooksAlive()) continue;
+    // One after the other, the first of them at once.
+    int rank = 0;
+    for (const auto& r : group->descriptor().replicas()) {
+      if (r.replica_id() < group->replica_id() && liveness_->SupportFor(r.store_id()).supported) ++rank;
+    }
+    WantElection(group.get(), rank * std::chrono::milliseconds(60));
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------- messages
+
+void MultiRaft::SendRaft(RaftGroup* group, raft::Message message) {
+  if (message.type == raft::MessageType::kSnap) {
+    tasks_.Spawn(snapshots_.Send(group->shared_from_this(), std::move(message)));
+    return;
+  }
+  std::optional<StoreId> to = group->StoreOf(message.to);
+  if (!to.has_value()) return;
+  v1::RaftEnvelope envelope;
+  envelope.set_range_id(group->range_id());
+  ToProto(message, envelope.mutable_message());
+  if (group->initialized() && CarriesDescriptor(message.type)) *envelope.mutable_range() = group->descriptor();
+  streams_.Send(*to, std::move(envelope));
+}
+
+bool MultiRaft::ClockIsSane(const v1::StoreMessages& messages) {
+  absl::Status s = clock_->Update(Timestamp{messages.now()});
+  if (s.ok()) {
+    clocks_apart_.erase(messages.from_store());
+    return true;
+  }
+  LOG_WARNING("a store's clock is too far ahead", {"store", messages.from_store()}, {"why", s.ToString()});
+  clocks_apart_.insert(messages.from_store());
+  // Against one other store nobody knows who is wrong; against most of them it is this one.
+  size_t others = options_.stores.size() - 1;
+  if (others >= 2 && clocks_apart_.size() * 2 > others) {
+    lifecycle_->Fatal(absl::FailedPreconditionError("this node's clock is further than the maximum offset from those of most other stores: check the time synchronisation"));
+  }
+  return false;
+}
+
+void MultiRaft::ReceiveMessages(v1::StoreMessages messages) {
+  if (!started_ || !ClockIsSane(messages)) return;
+  for (const v1::LivenessMessage& m : messages.liveness()) {
+    LivenessMessage parsed;
+    if (FromProto(m, &parsed).ok()) liveness_->Receive(parsed);
+  }
+  for (v1::RaftEnvelope& envelope : *messages.mutable_raft()) ReceiveRaft(std::move(envelope));
+}
+
+std::shared_ptr<RaftGroup> MultiRaft::FindOrCreate(const v1::RaftEnvelope& envelope) {
+  if (auto group = Find(envelope.range_id()); group != nullptr) return group;
+  if (!envelope.has_range()) return nullptr;
+  auto group = lifecycle_->CreateForMessage(envelope);
+  if (group == nullptr) return nullptr;
+  Add(group);
+  group->StartConsensus();
+  return group;
+}
+
+void MultiRaft::ReceiveRaft(v1::RaftEnvelope envelope) {
+  raft::Message message;
+  const StoreId from = envelope.from_store();
+  auto group = FindOrCreate(envelope);
+  if (absl::Status s = FromProto(std::move(*envelope.mutable_message()), &message); !s.ok()) {
+    LOG_WARNING("a raft message was refused", {"store", from}, {"why", s.ToString()});
+    return;
+  }
+  if (message.hlc > clock_->Peek().AddMicros(kMaxHlcLeadMicros).bits || message.type == raft::MessageType::kSnap) return;
+  if (group == nullptr || group->replica_id() != message.to) {
+    // The replica that was asked is not here (any more): whoever bound itself to it is free.
+    if (message.type == raft::MessageType::kFortifyResp && (group == nullptr || group->replica_id() > message.to)) {
+      raft::Message release = raft::RawNode::ReleaseFor(message, std::max(clock_->Now(), served_).bits);
+      v1::RaftEnvelope answer;
+      answer.set_range_id(envelope.range_id());
+      ToProto(release, answer.mutable_message());
+      streams_.Send(from, std::move(answer));
+    }
+    return;
+  }
+  group->Step(std::move(message), from);
+}
+
+void MultiRaft::Undelivered(StoreId store, const std::vector<RangeId>& ranges) {
+  for (RangeId range : ranges) {
+    if (auto group = Find(range); group != nullptr) group->Undelivered(store);
+  }
+}
+
+}  // namespace insula::kv

@@ -1,0 +1,167 @@
+// All consensus groups of one store: who has something to do, who sleeps, what goes where.
+//
+//   other stores ──► StoreStreams ──► Step ──┐
+//   proposals, requests ─────────────────────┼─► dirty groups ─► ready loop ─► RaftGroup::ProcessReady
+//   log engine, ticks ───────────────────────┘                                   │ messages, appends, applies
+//
+//   asleep ──a message or request that leaves it NeedsTicks()──► awake: ticked every 50 ms ──NeedsTicks() no more──► asleep
+//
+// A sleeping group costs its memory: no timer, no message. When a store loses support, groups with recent traffic and its leader
+// there try an election at once; sleeping ones when they are next asked for something. Elections are rate-limited.
+//
+// The log is forgotten only behind a flush of the state engine (truncation.h).
+// Thread safety: loop thread only.
+#ifndef INSULA_KV_MULTIRAFT_MULTIRAFT_H_
+#define INSULA_KV_MULTIRAFT_MULTIRAFT_H_
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "base/async/context.h"
+#include "base/async/task.h"
+#include "base/async/task_group.h"
+#include "base/async/wait.h"
+#include "base/hlc/hlc.h"
+#include "base/runtime/runtime.h"
+#include "base/runtime/transport.h"
+#include "kv/multiraft/liveness_driver.h"
+#include "kv/multiraft/log_engine.h"
+#include "kv/multiraft/raft_group.h"
+#include "kv/multiraft/range_group.h"
+#include "kv/multiraft/snapshot.h"
+#include "kv/multiraft/store_streams.h"
+#include "kv/multiraft/truncation.h"
+#include "kv/storage/engine.h"
+#include "proto/kv/raft.pb.h"
+
+namespace insula::kv {
+
+struct MultiRaftOptions {
+  uint64_t node_id = 0;
+  StoreId store_id = 0;
+  std::vector<StoreId> stores;
+  StoreResolver resolver;
+  PeerCheck peer_check;
+  RangeStateMachineFactory factory;
+  Duration tick = std::chrono::milliseconds(50);
+  int election_ticks = 20;
+  int heartbeat_ticks = 4;
+  Duration recent = std::chrono::seconds(30);  // traffic within it makes a group try an election when its leader's store dies
+  int elections_per_second = 200;
+  TruncationOptions truncation;
+};
+
+// What a store does when ranges come and go (kv/store).
+class RangeLifecycle {
+ public:
+  virtual ~RangeLifecycle() = default;
+  // An entry at `index` of `left` is about to split it. Until the right side's beginnings and a redo record are durable in the log.
+  virtual Task<absl::Status> PrepareSplit(const Context& ctx, const SplitTrigger& split, uint64_t index) = 0;
+  // Adds the rows of both sides' descriptors and of the right side's state.
+  virtual void AddSplitRows(const SplitTrigger& split, storage::WriteBatch* batch) = 0;
+  // The rows are written and left has its new descriptor: makes the right side's group. Null if it is there already.
+  virtual RaftGroup* FinishSplit(const SplitTrigger& split) = 0;
+  // A message for a range that is not here. Null: drop it.
+  virtual std::shared_ptr<RaftGroup> CreateForMessage(const v1::RaftEnvelope& envelope) = 0;
+  // Whether `range` may hold [start, end) as far as the other ranges here are concerned.
+  virtual absl::Status MayHold(RangeId range, const std::string& start, const std::string& end) = 0;
+  // A snapshot replaced `group`'s descriptor (`old` has no range id if it had none).
+  virtual void DescriptorReplaced(RaftGroup* group, const v1::RangeDescriptor& old) = 0;
+  // The store cannot go on.
+  virtual void Fatal(absl::Status why) = 0;
+};
+
+class MultiRaft : private StoreStreams::Receiver {
+ public:
+  // All must outlive it. Registers handlers with `transport`, which must not listen yet.
+  MultiRaft(const Runtime& runtime, Transport* transport, HybridClock* clock, MultiRaftOptions options);
+  ~MultiRaft() override;
+
+  // All stores of the cluster, for store liveness. Before Open.
+  void SetStores(std::vector<StoreId> stores) { options_.stores = std::move(stores); }
+  // Once the engines are open. Groups may be added then.
+  absl::Status Open(storage::Engine* engine, LogEngine* log, RangeLifecycle* lifecycle);
+  // Begins to work: groups added before and after take part.
+  void Start();
+  // Ends all work; the groups go.
+  void Stop(const absl::Status& why);
+
+  void Add(std::shared_ptr<RaftGroup> group);
+  void Remove(RangeId range, const absl::Status& why);
+  std::shared_ptr<RaftGroup> Find(RangeId range) const;
+  const std::map<RangeId, std::shared_ptr<RaftGroup>>& groups() const { return groups_; }
+  // Flushes the state engine, then forgets what the log need not hold any more.
+  Task<absl::Status> FlushAndTruncate(const Context& ctx) { return truncation_->Run(ctx); }
+  Truncation& truncation() { return *truncation_; }
+
+  // -- For groups --
+  const Runtime& runtime() const { return runtime_; }
+  const MultiRaftOptions& options() const { return options_; }
+  storage::Engine& engine() { return *engine_; }
+  LogEngine& log() { return *log_; }
+  HybridClock& clock() { return *clock_; }
+  LivenessDriver& liveness() { return *liveness_; }
+  RangeLifecycle& lifecycle() { return *lifecycle_; }
+  SnapshotTransfer& snapshots() { return snapshots_; }
+  const Context& ctx() const { return tasks_.ctx(); }
+  void Spawn(Task<void> task) { tasks_.Spawn(std::move(task)); }
+  void MarkDirty(RaftGroup* group);
+  void Wake(RaftGroup* group);
+  // Tries elections now and again until somebody leads, or a few seconds have passed.
+  void WantElection(RaftGroup* group, Duration delay);
+  bool TakeElectionPermit();
+  void SendRaft(RaftGroup* group, raft::Message message);
+  void NoteServed(Timestamp t) { served_ = std::max(served_, t); }
+  Timestamp served() const { return served_; }
+  size_t awake_groups() const { return awake_.size(); }
+  // A message for `group` out of the ordinary way (snapshots).
+  std::shared_ptr<RaftGroup> FindOrCreate(const v1::RaftEnvelope& envelope);
+
+ private:
+  struct Election {
+    MonoTime next;
+    MonoTime give_up;
+  };
+  void ReceiveMessages(v1::StoreMessages messages) override;
+  void Undelivered(StoreId store, const std::vector<RangeId>& ranges) override;
+  void ReceiveRaft(v1::RaftEnvelope envelope);
+  bool ClockIsSane(const v1::StoreMessages& messages);
+  void OnSupportChanged(const std::set<StoreId>& stores);
+  Task<void> SupportChanged(std::set<StoreId> stores);
+  Task<void> ReadyLoop();
+  Task<void> Ticker();
+  void TryElections(MonoTime now);
+
+  Runtime runtime_;
+  HybridClock* clock_;
+  MultiRaftOptions options_;
+  storage::Engine* engine_ = nullptr;
+  LogEngine* log_ = nullptr;
+  RangeLifecycle* lifecycle_ = nullptr;
+  StoreStreams streams_;
+  SnapshotTransfer snapshots_;
+  std::unique_ptr<LivenessDriver> liveness_;
+  std::unique_ptr<Truncation> truncation_;
+  std::map<RangeId, std::shared_ptr<RaftGroup>> groups_;
+  std::deque<std::weak_ptr<RaftGroup>> dirty_;
+  Condition has_dirty_;
+  std::set<RangeId> awake_;
+  std::map<RangeId, Election> elections_;
+  Condition has_awake_;
+  Timestamp served_;
+  double election_permits_ = 0;
+  MonoTime permits_at_{};
+  std::set<StoreId> clocks_apart_;  // stores whose clocks are too far from ours, since they were last in order
+  bool started_ = false;
+  TaskGroup tasks_;
+};
+
+}  // namespace insula::kv
+
+#endif  // INSULA_KV_MULTIRAFT_MULTIRAFT_H_

@@ -1,0 +1,207 @@
+// One range's consensus group on one store: the RangeGroup that kv/replica sees, driving a raft::RawNode by its contract.
+//
+//                    ┌──────────── ProcessReady (loop of MultiRaft, when dirty) ────────────┐
+//   Step, Propose ──►│ RawNode ─► messages ─► other stores (at once)                        │
+//                    │         ─► append    ─► log engine ─► responses (when durable)       │
+//                    │         ─► apply     ─► engine batch ─► state machine ─► proposals   │
+//                    └───────────────────────────────────────────────────────────────────────┘
+//
+//   life of a group
+//     uninitialized (made by a message; knows its id only) ──snapshot──► initialized ──stop / damage──► stopped
+//
+// Invariants:
+//   A1  state_ is what the engine holds; both change in the same step of the loop.
+//   A2  Entries apply in order, each once; what waits (a split, a full engine) holds back what follows (apply_busy_).
+//   A3  lease_.sequence is not 0 exactly while LeaseAcquired was told and LeaseLost was not.
+//
+// Thread safety: loop thread only.
+#ifndef INSULA_KV_MULTIRAFT_RAFT_GROUP_H_
+#define INSULA_KV_MULTIRAFT_RAFT_GROUP_H_
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/async/context.h"
+#include "base/async/task.h"
+#include "base/async/wait.h"
+#include "kv/multiraft/log_engine.h"
+#include "kv/multiraft/range_group.h"
+#include "kv/multiraft/range_state.h"
+#include "kv/raft/config.h"
+#include "kv/raft/raw_node.h"
+#include "kv/storage/engine.h"
+#include "proto/kv/api.pb.h"
+#include "proto/kv/raft.pb.h"
+
+namespace insula::kv {
+
+class MultiRaft;
+
+// A snapshot that arrived whole and waits for consensus to ask for its installation.
+struct StagedSnapshot {
+  v1::RangeDescriptor descriptor;
+  RangeState state;
+  storage::WriteBatch rows;
+  bool taken = false;  // consensus wants it
+  bool abandoned = false;
+  Event done;
+  absl::Status result = absl::UnknownError("the snapshot is being installed");
+};
+
+class RaftGroup final : public RangeGroup, public std::enable_shared_from_this<RaftGroup>, private raft::Storage, private raft::StoreLivenessView {
+ public:
+  RaftGroup(MultiRaft* host, RangeId range, ReplicaId replica);
+  ~RaftGroup() override;
+
+  // -- Life --
+  // What the engine holds of the range; makes the state machine.
+  void Initialize(v1::RangeDescriptor descriptor, RangeState state);
+  // Begins to take part. The log engine has the replica.
+  void StartConsensus();
+  // No callback comes any more; proposals end with kUnknown (kUnavailable for new ones).
+  void Stop(const absl::Status& why);
+  bool initialized() const { return initialized_; }
+  bool stopped() const { return stopped_; }
+  const absl::Status& stop_reason() const { return stop_reason_; }
+
+  // -- RangeGroup --
+  RangeId range_id() const override { return range_; }
+  ReplicaId replica_id() const override { return replica_; }
+  uint64_t node_id() const override;
+  StoreId store_id() const override;
+  const v1::RangeDescriptor& descriptor() const override { return descriptor_; }
+  const mvcc::Stats& stats() const override { return state_.stats; }
+  uint64_t applied_index() const override { return state_.applied_index; }
+  storage::Engine& engine() override;
+  HybridClock& clock() override;
+  LeaseCheck CheckLease(Timestamp t) override;
+  Task<absl::StatusOr<LeaseCheck>> AcquireLease(Context ctx, Timestamp t) override;
+  Task<absl::StatusOr<ApplyResult>> Propose(Context ctx, Command command) override;
+  Task<absl::Status> TransferLease(Context ctx, StoreId store) override;
+  absl::Status disk_status() const override;
+  RangeStateMachine* state_machine() const override { return machine_.get(); }
+
+  // -- For MultiRaft --
+  void Step(raft::Message message, StoreId from);
+  void ProcessReady();
+  void Tick();
+  bool NeedsTicks() const;
+  bool idle() const { return proposals_.empty() && !apply_busy_ && apply_queue_.empty(); }
+  bool HasReplicaOn(StoreId store) const { return ReplicaOn(descriptor_, store) != nullptr; }
+  // Support began or ended, or may have while this group slept.
+  void OnSupportChange();
+  // Tries to be elected, if nobody seems to lead. True if there is nothing left to do.
+  bool TryElection();
+  void Undelivered(StoreId store);
+  bool LeaderLooksAlive() const;
+  uint64_t leader_node() const;  // 0: not known
+  bool holds_lease() const { return lease_.sequence != 0; }
+  raft::BasicStatus status() const { return node_ ? node_->GetBasicStatus() : raft::BasicStatus{}; }
+  MonoTime last_active() const { return last_active_; }
+  const RangeState& state() const { return state_; }
+  std::optional<StoreId> StoreOf(raft::NodeId replica) const;
+  // How far the log may be forgotten, given what the engine has on disk.
+  uint64_t TruncationIndex(uint64_t flushed, bool keep_tail) const;
+  // Offers a snapshot. Its `done` is set when it is installed or will not be.
+  void OfferSnapshot(std::shared_ptr<StagedSnapshot> staged, raft::Message message, StoreId from);
+  void ReportSnapshot(raft::NodeId replica, bool ok);
+  bool applied_to_start() const { return !initialized_ || state_.applied_index >= start_commit_; }
+
+  // Set by MultiRaft.
+  bool in_dirty_list = false;
+  bool awake = false;
+
+ private:
+  struct Proposal {
+    uint64_t id = 0;
+    uint64_t term = 0;
+    size_t bytes = 0;
+    Command command;  // as proposed, without decoding it again
+    Event done;
+    absl::StatusOr<ApplyResult> result = absl::UnknownError("not decided");
+  };
+  struct ApplyWork {
+    raft::Message message;
+    size_t next = 0;
+  };
+
+  // raft::Storage
+  absl::StatusOr<raft::InitialState> ReadInitialState() const override;
+  absl::StatusOr<std::vector<raft::Entry>> Entries(uint64_t lo, uint64_t hi, uint64_t max_bytes) const override;
+  absl::StatusOr<uint64_t> Term(uint64_t index) const override;
+  uint64_t FirstIndex() const override;
+  uint64_t LastIndex() const override;
+  absl::StatusOr<raft::SnapshotPtr> GetSnapshot(raft::NodeId to) override;
+  // raft::StoreLivenessView
+  Given SupportFor(raft::NodeId replica) const override;
+  Received SupportFrom(raft::NodeId replica) const override;
+  bool Expired(uint64_t expiration) const override;
+  uint64_t Hlc() const override;
+  void ObserveHlc(uint64_t hlc) override;
+
+  void MarkDirty();
+  void MarkActive();
+  void Route(raft::Message message);
+  void Deliver(std::vector<raft::Message> responses);
+  // raft_group_apply.cc
+  void HandleAppend(raft::Message message);
+  void DrainAppends();
+  Task<void> InstallSnapshot(raft::Message message, std::shared_ptr<StagedSnapshot> staged);
+  absl::Status WriteSnapshot(const StagedSnapshot& staged);
+  void DrainApply();
+  enum class Applied { kDone, kWaits };
+  Applied ApplyEntry(const raft::Entry& entry);
+  Applied ApplyCommand(const raft::Entry& entry);
+  Applied ApplyConfChange(const raft::Entry& entry);
+  Applied CommitApplied(const raft::Entry& entry, const RangeState& next, storage::WriteBatch batch);
+  Task<void> ApplySplit(raft::Entry entry, std::shared_ptr<Proposal> mine, Command command, RangeState next, storage::WriteBatch batch);
+  Task<void> RetryApply();
+  std::shared_ptr<Proposal> TakeProposal(const raft::Entry& entry);
+  void Resolve(const std::shared_ptr<Proposal>& proposal, absl::StatusOr<ApplyResult> result);
+  void FailProposals(const absl::Status& why);
+  // raft_group_lease.cc
+  void UpdateLease();
+
+  MultiRaft* const host_;
+  const RangeId range_;
+  const ReplicaId replica_;
+  bool initialized_ = false;
+  bool stopped_ = false;
+  absl::Status stop_reason_;
+  v1::RangeDescriptor descriptor_;
+  RangeState state_;
+  std::map<raft::NodeId, StoreId> learned_stores_;  // of replicas that wrote to us, when the descriptor does not tell
+  std::unique_ptr<RangeStateMachine> machine_;
+  std::unique_ptr<raft::RawNode> node_;
+  uint64_t start_commit_ = 0;
+
+  Lease lease_;
+  uint64_t next_lease_index_ = 0;
+  raft::NodeId known_leader_ = 0;
+  Condition lease_changed_;
+  MonoTime last_active_{};
+
+  uint64_t next_proposal_ = 0;
+  std::map<uint64_t, std::shared_ptr<Proposal>> proposals_;  // by log index
+  size_t proposed_bytes_ = 0;
+
+  std::deque<ApplyWork> apply_queue_;
+  bool apply_busy_ = false;
+  bool draining_apply_ = false;
+  uint64_t conf_applied_at_ = 0;
+  raft::ConfState conf_applied_;
+  Condition apply_idle_;
+  std::deque<raft::Message> appends_;
+  bool installing_ = false;
+  std::shared_ptr<StagedSnapshot> staged_;
+};
+
+}  // namespace insula::kv
+
+#endif  // INSULA_KV_MULTIRAFT_RAFT_GROUP_H_

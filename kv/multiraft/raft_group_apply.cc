@@ -1,0 +1,316 @@
+// What consensus asks of storage: appends, snapshots, and applying entries.
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/encoding/ordered.h"
+#include "base/log/log.h"
+#include "base/status_macros.h"
+#include "base/strings.h"
+#include "kv/multiraft/multiraft.h"
+#include "kv/multiraft/raft_group.h"
+#include "kv/multiraft/redo.h"
+
+namespace insula::kv {
+namespace {
+constexpr Duration kApplyRetry = std::chrono::milliseconds(500);
+}  // namespace
+
+// ----------------------------------------------------------------------------------------------------------------- appends
+
+void RaftGroup::HandleAppend(raft::Message message) {
+  appends_.push_back(std::move(message));
+  DrainAppends();
+}
+
+void RaftGroup::DrainAppends() {
+  while (!installing_ && !stopped_ && !appends_.empty()) {
+    raft::Message m = std::move(appends_.front());
+    appends_.pop_front();
+    if (m.snapshot != nullptr) {
+      installing_ = true;
+      CHECK(staged_ != nullptr && staged_->state.applied_index == m.snapshot->metadata.index) << "range " << range_ << ": consensus wants a snapshot that is not here";
+      staged_->taken = true;
+      host_->Spawn(InstallSnapshot(std::move(m), std::exchange(staged_, nullptr)));
+      return;
+    }
+    LogBatch batch;
+    batch.AppendEntries(range_, m.entries);
+    if (m.term != 0) batch.SetHardState(range_, {.term = m.term, .vote = m.vote, .commit = m.commit, .lead = m.lead, .lead_epoch = m.lead_epoch});
+    if (m.responses.empty()) {
+      host_->log().AppendLazily(std::move(batch));
+      continue;
+    }
+    host_->log().Append(std::move(batch), [weak = weak_from_this(), responses = std::move(m.responses)](absl::Status s) mutable {
+      auto self = weak.lock();
+      if (self == nullptr || self->stopped_ || !s.ok()) return;  // a log that failed ends the store
+      self->Deliver(std::move(responses));
+    });
+  }
+}
+
+// --------------------------------------------------------------------------------------------------------------- snapshots
+
+void RaftGroup::OfferSnapshot(std::shared_ptr<StagedSnapshot> staged, raft::Message message, StoreId from) {
+  if (stopped_ || node_ == nullptr || staged_ != nullptr || installing_) {
+    staged->result = absl::UnavailableError("another snapshot is being installed");
+    staged->done.Set();
+    return;
+  }
+  staged_ = staged;
+  learned_stores_[message.from] = from;
+  absl::Status s = node_->Step(std::move(message));
+  if (!s.ok()) LOG_DEBUG("a snapshot was of no use", {"range", range_}, {"why", s.ToString()});
+  ProcessReady();
+  if (staged_ == nullptr) return;  // taken, or the group stopped
+  // Consensus does not want it: it has what is in it, or a newer leader.
+  staged_.reset();
+  staged->result = absl::OkStatus();
+  staged->done.Set();
+}
+
+absl::Status RaftGroup::WriteSnapshot(const StagedSnapshot& staged) {
+  RETURN_IF_ERROR(host_->lifecycle().MayHold(range_, staged.descriptor.start_key(), staged.descriptor.end_key()));
+  storage::WriteBatch batch;
+  if (initialized_) ClearSpan(&batch, descriptor_.start_key(), descriptor_.end_key());
+  ClearSpan(&batch, staged.descriptor.start_key(), staged.descriptor.end_key());
+  batch.DeleteRange(storage::ColumnFamily::kRange, keys::RangeIdPrefix(range_), PrefixEnd(keys::RangeIdPrefix(range_)));
+  batch.Append(staged.rows);
+  return host_->engine().Write(batch);
+}
+
+// Redo record, rows, flush, log: in this order, so that a crash anywhere leaves either the old state or what the redo finishes.
+Task<void> RaftGroup::InstallSnapshot(raft::Message message, std::shared_ptr<StagedSnapshot> staged) {
+  auto self = shared_from_this();
+  const Context& ctx = host_->ctx();
+  const uint64_t index = message.snapshot->metadata.index, term = message.snapshot->metadata.term;
+  while (!stopped_ && (apply_busy_ || !apply_queue_.empty())) {
+    if (!(co_await apply_idle_.Wait(ctx)).ok()) co_return;
+  }
+  const uint64_t redo = host_->log().NextRedoId();
+  LogBatch begin;
+  begin.Redo(redo, EncodeRedo({.kind = Redo::Kind::kSnapshot, .range = range_, .index = index, .term = term}));
+  if (!(co_await host_->log().AppendAndWait(ctx, std::move(begin))).ok() || stopped_) co_return;
+  apply_busy_ = true;
+  for (;;) {
+    absl::Status s = WriteSnapshot(*staged);
+    if (s.ok()) break;
+    // Consensus has taken it by now, so there is no way back but a stop.
+    LOG_WARNING("a snapshot cannot be written yet", {"range", range_}, {"why", s.ToString()});
+    if (!(co_await Sleep(ctx, kApplyRetry)).ok() || stopped_) co_return;
+  }
+  v1::RangeDescriptor old = descriptor_;
+  const bool fresh = !initialized_;
+  if (fresh) {
+    Initialize(staged->descriptor, staged->state);
+  } else {
+    descriptor_ = staged->descriptor;
+    state_ = staged->state;
+    machine_->SnapshotApplied();
+  }
+  host_->lifecycle().DescriptorReplaced(this, old);
+  while (!proposals_.empty() && proposals_.begin()->first <= index) {
+    auto p = proposals_.begin()->second;
+    proposals_.erase(proposals_.begin());
+    Resolve(p, absl::UnknownError("a snapshot hid what became of the write"));
+  }
+  for (;;) {
+    absl::Status s = co_await host_->engine().Flush(ctx);
+    if (s.ok()) break;
+    if (stopped_ || ctx.done()) co_return;
+    LOG_WARNING("a snapshot cannot be flushed yet", {"range", range_}, {"why", s.ToString()});
+    if (!(co_await Sleep(ctx, kApplyRetry)).ok()) co_return;
+  }
+  LogBatch end;
+  end.Reset(range_, index, term);
+  if (message.term != 0) {
+    end.SetHardState(range_, {.term = message.term, .vote = message.vote, .commit = std::max(message.commit, index), .lead = message.lead, .lead_epoch = message.lead_epoch});
+  }
+  end.AppendEntries(range_, message.entries);
+  end.RedoDone(redo);
+  if (!(co_await host_->log().AppendAndWait(ctx, std::move(end))).ok() || stopped_) co_return;
+  installing_ = false;
+  apply_busy_ = false;
+  Deliver(std::move(message.responses));
+  staged->result = absl::OkStatus();
+  staged->done.Set();
+  DrainAppends();
+  DrainApply();
+}
+
+// ------------------------------------------------------------------------------------------------------------------- apply
+
+void RaftGroup::DrainApply() {
+  if (draining_apply_) return;
+  draining_apply_ = true;
+  while (!apply_busy_ && !stopped_ && !apply_queue_.empty()) {
+    ApplyWork& work = apply_queue_.front();
+    if (work.next < work.message.entries.size()) {
+      raft::Entry entry = work.message.entries[work.next];
+      if (ApplyEntry(entry) == Applied::kDone) ++work.next;
+      continue;
+    }
+    std::vector<raft::Message> responses = std::move(work.message.responses);
+    apply_queue_.pop_front();
+    Deliver(std::move(responses));
+  }
+  draining_apply_ = false;
+  if (!apply_busy_) apply_idle_.NotifyAll();
+}
+
+RaftGroup::Applied RaftGroup::ApplyEntry(const raft::Entry& entry) {
+  CHECK_EQ(entry.index, state_.applied_index + 1) << "range " << range_;
+  switch (entry.type) {
+    case raft::EntryType::kNormal: return ApplyCommand(entry);
+    case raft::EntryType::kConfChange:
+    case raft::EntryType::kConfChangeV2: return ApplyConfChange(entry);
+  }
+  return Applied::kDone;
+}
+
+RaftGroup::Applied RaftGroup::ApplyConfChange(const raft::Entry& entry) {
+  // Consensus takes it once, though the engine may have to be asked again.
+  if (conf_applied_at_ != entry.index) {
+    raft::ConfChangeV2 change;
+    conf_applied_ = raft::DecodeConfChange(entry.data.view(), &change) ? node_->ApplyConfChange(change) : node_->RejectConfChange();
+    conf_applied_at_ = entry.index;
+  }
+  RangeState next = state_;
+  next.conf = conf_applied_;
+  return CommitApplied(entry, next, {});
+}
+
+std::shared_ptr<RaftGroup::Proposal> RaftGroup::TakeProposal(const raft::Entry& entry) {
+  auto it = proposals_.find(entry.index);
+  if (it == proposals_.end()) return nullptr;
+  if (it->second->term == entry.term) return it->second;
+  // Another leader's entry is in its place: it never will be.
+  auto lost = it->second;
+  proposals_.erase(it);
+  Resolve(lost, absl::AbortedError("leadership was lost before the write was replicated"));
+  return nullptr;
+}
+
+void RaftGroup::Resolve(const std::shared_ptr<Proposal>& proposal, absl::StatusOr<ApplyResult> result) {
+  proposed_bytes_ -= proposal->bytes;
+  proposal->result = std::move(result);
+  proposal->done.Set();
+}
+
+void RaftGroup::FailProposals(const absl::Status& why) {
+  auto proposals = std::exchange(proposals_, {});
+  for (auto& [index, p] : proposals) Resolve(p, why);
+}
+
+RaftGroup::Applied RaftGroup::ApplyCommand(const raft::Entry& entry) {
+  std::shared_ptr<Proposal> mine = TakeProposal(entry);
+  if (entry.data.empty()) return CommitApplied(entry, state_, {});
+  Command decoded;
+  if (mine == nullptr) {
+    if (absl::Status s = DecodeCommand(entry.data.view(), &decoded); !s.ok()) {
+      // Every replica reads the same bytes: going on without this one would make it differ.
+      Stop(absl::Status(s.code(), StrCat("range ", range_, ": entry ", entry.index, ": ", Sv(s.message()))));
+      LOG_ERROR("a replica stopped", {"range", range_}, {"why", stop_reason_.ToString()});
+      return Applied::kWaits;
+    }
+  }
+  const Command& command = mine ? mine->command : decoded;
+  RangeState next = state_;
+  if (command.lease_sequence != entry.term || command.max_lease_index <= state_.lease_index) {  // C1, C2
+    if (CommitApplied(entry, next, {}) == Applied::kWaits) return Applied::kWaits;
+    if (mine) {
+      proposals_.erase(entry.index);
+      Resolve(mine, absl::AbortedError("the write was refused when it was applied"));
+    }
+    return Applied::kDone;
+  }
+  next.lease_index = command.max_lease_index;
+  next.stats += command.stats_delta;
+  absl::StatusOr<storage::WriteBatch> batch = storage::WriteBatch::FromBytes(command.write_set);
+  if (!batch.ok()) {
+    Stop(absl::Status(batch.status().code(), StrCat("range ", range_, ": entry ", entry.index, ": ", Sv(batch.status().message()))));
+    LOG_ERROR("a replica stopped", {"range", range_}, {"why", stop_reason_.ToString()});
+    return Applied::kWaits;
+  }
+  RangeStateMachine::Applied applied{.command = &command, .index = entry.index, .term = entry.term, .mine = mine != nullptr};
+  machine_->BeforeApply(applied, &*batch);
+  if (command.split.has_value()) {
+    apply_busy_ = true;
+    host_->Spawn(ApplySplit(entry, mine, command, next, *std::move(batch)));
+    return Applied::kWaits;
+  }
+  if (CommitApplied(entry, next, *std::move(batch)) == Applied::kWaits) return Applied::kWaits;
+  machine_->AfterApply(applied);
+  if (mine) {
+    proposals_.erase(entry.index);
+    Resolve(mine, ApplyResult{entry.index, entry.term});
+  }
+  return Applied::kDone;
+}
+
+// Data and applied state in one write. An engine that cannot take it now holds everything back; it is tried again.
+RaftGroup::Applied RaftGroup::CommitApplied(const raft::Entry& entry, const RangeState& next, storage::WriteBatch batch) {
+  RangeState state = next;
+  state.applied_index = entry.index;
+  state.applied_term = entry.term;
+  PutRangeState(&batch, range_, state);
+  if (absl::Status s = host_->engine().Write(batch); !s.ok()) {
+    LOG_WARNING("an entry cannot be applied yet", {"range", range_}, {"index", entry.index}, {"why", s.ToString()});
+    apply_busy_ = true;
+    host_->Spawn(RetryApply());
+    return Applied::kWaits;
+  }
+  state_ = std::move(state);
+  if (!entry.data.empty()) MarkActive();
+  host_->truncation().Applied(range_);
+  return Applied::kDone;
+}
+
+Task<void> RaftGroup::RetryApply() {
+  auto self = shared_from_this();
+  if (!(co_await Sleep(host_->ctx(), kApplyRetry)).ok()) co_return;
+  apply_busy_ = false;
+  DrainApply();
+}
+
+Task<void> RaftGroup::ApplySplit(raft::Entry entry, std::shared_ptr<Proposal> mine, Command command, RangeState next, storage::WriteBatch batch) {
+  auto self = shared_from_this();
+  const Context& ctx = host_->ctx();
+  const SplitTrigger& split = *command.split;
+  absl::Status prepared = co_await host_->lifecycle().PrepareSplit(ctx, split, entry.index);
+  if (stopped_ || ctx.done()) co_return;
+  if (!prepared.ok()) {
+    Stop(prepared);
+    LOG_ERROR("a replica stopped: its split failed", {"range", range_}, {"why", prepared.ToString()});
+    co_return;
+  }
+  next.stats -= split.right_stats;
+  next.applied_index = entry.index;
+  next.applied_term = entry.term;
+  host_->lifecycle().AddSplitRows(split, &batch);
+  PutRangeState(&batch, range_, next);
+  for (;;) {
+    absl::Status s = host_->engine().Write(batch);
+    if (s.ok()) break;
+    LOG_WARNING("a split cannot be applied yet", {"range", range_}, {"why", s.ToString()});
+    if (!(co_await Sleep(ctx, kApplyRetry)).ok() || stopped_) co_return;
+  }
+  v1::RangeDescriptor old = std::exchange(descriptor_, split.left);
+  state_ = std::move(next);
+  host_->truncation().Applied(range_);
+  host_->lifecycle().DescriptorReplaced(this, old);
+  RaftGroup* right = host_->lifecycle().FinishSplit(split);
+  machine_->AfterApply({.command = &command, .index = entry.index, .term = entry.term, .mine = mine != nullptr});
+  if (right != nullptr) machine_->AfterSplit(split, right->state_machine());
+  if (mine) {
+    proposals_.erase(entry.index);
+    Resolve(mine, ApplyResult{entry.index, entry.term});
+  }
+  CHECK(!apply_queue_.empty());
+  ++apply_queue_.front().next;
+  apply_busy_ = false;
+  DrainApply();
+  MarkDirty();
+}
+
+}  // namespace insula::kv

@@ -1,0 +1,57 @@
+// What the state engine holds of a range as a whole: its descriptor, and how far the log is applied in it.
+//
+// The applied state lies in the same write batch as the data that it covers, so the two never disagree.
+#ifndef INSULA_KV_MULTIRAFT_RANGE_STATE_H_
+#define INSULA_KV_MULTIRAFT_RANGE_STATE_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/hlc/hlc.h"
+#include "kv/keys/keys.h"
+#include "kv/mvcc/stats.h"
+#include "kv/raft/message.h"
+#include "kv/storage/engine.h"
+#include "proto/kv/api.pb.h"
+
+namespace insula::kv {
+
+// Where the log of a new range begins: as if a snapshot with this index and term had been applied.
+inline constexpr uint64_t kFirstIndex = 10;
+inline constexpr uint64_t kFirstTerm = 5;
+inline constexpr uint32_t kDescriptorVersion = 1;
+
+struct RangeState {
+  uint64_t applied_index = 0;
+  uint64_t applied_term = 0;
+  uint64_t lease_index = 0;  // highest max_lease_index applied (command.h, C2)
+  Timestamp lease_floor;     // the range's leases start above it, whatever the votes say: what was served before it came to be
+  raft::ConfState conf;
+  mvcc::Stats stats;
+};
+std::string EncodeRangeState(const RangeState& state);
+absl::Status DecodeRangeState(std::string_view bytes, RangeState* state);
+
+struct LoadedRange {
+  v1::RangeDescriptor descriptor;
+  RangeState state;
+};
+// nullopt: the engine holds nothing of this range.
+absl::StatusOr<std::optional<LoadedRange>> LoadRange(storage::Reader& reader, RangeId range);
+void PutRangeState(storage::WriteBatch* batch, RangeId range, const RangeState& state);
+void PutDescriptor(storage::WriteBatch* batch, const v1::RangeDescriptor& descriptor);
+// Everything that the engine holds of keys in [start, end): versions, locks, rows that follow a key.
+void ClearSpan(storage::WriteBatch* batch, std::string_view start, std::string_view end);
+
+// All voters of `descriptor`, as consensus counts them.
+raft::ConfState ConfStateOf(const v1::RangeDescriptor& descriptor);
+// The replica on `store`; null: none.
+const v1::ReplicaDescriptor* ReplicaOn(const v1::RangeDescriptor& descriptor, StoreId store);
+
+}  // namespace insula::kv
+
+#endif  // INSULA_KV_MULTIRAFT_RANGE_STATE_H_

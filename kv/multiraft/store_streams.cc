@@ -1,0 +1,149 @@
+#include "kv/multiraft/store_streams.h"
+
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "base/log/log.h"
+#include "base/status_macros.h"
+#include "base/strings.h"
+
+namespace insula::kv {
+namespace {
+constexpr size_t kMaxOutboxBytes = 32 << 20;  // beyond, messages are dropped: the peer does not keep up
+constexpr Duration kOpenTimeout = std::chrono::milliseconds(1000);
+constexpr Duration kSendTimeout = std::chrono::milliseconds(3000);
+constexpr Duration kRetryDelay = std::chrono::milliseconds(100);
+}  // namespace
+
+StoreStreams::StoreStreams(const Runtime& runtime, Transport* transport, StoreId self, HybridClock* clock, StoreResolver resolver, PeerCheck check)
+    : runtime_(runtime),
+      transport_(transport),
+      self_(self),
+      clock_(clock),
+      resolver_(std::move(resolver)),
+      check_(std::move(check)),
+      alive_(std::make_shared<StoreStreams*>(this)),
+      tasks_(Context::Background(runtime.executor)) {
+  transport->Handle(kMessagesMethod, [weak = std::weak_ptr<StoreStreams*>(alive_)](Context ctx, std::unique_ptr<MessageStream> stream) -> Task<absl::Status> {
+    auto self = weak.lock();
+    if (self == nullptr) co_return absl::UnavailableError("the store is stopped");
+    StoreStreams* streams = *self;
+    self.reset();
+    co_return co_await streams->Serve(std::move(ctx), std::move(stream));
+  });
+}
+
+void StoreStreams::Start(Receiver* receiver) { receiver_ = receiver; }
+void StoreStreams::Stop() {
+  receiver_ = nullptr;
+  tasks_.Cancel();
+}
+
+StoreStreams::Peer& StoreStreams::GetPeer(StoreId store) {
+  auto& slot = peers_[store];
+  if (slot == nullptr) {
+    slot = std::make_unique<Peer>();
+    slot->store = store;
+  }
+  return *slot;
+}
+
+void StoreStreams::Filled(Peer& peer) {
+  if (!peer.running) {
+    if (tasks_.ctx().done()) return;
+    peer.running = true;
+    tasks_.Spawn(RunPeer(&peer));
+  }
+  peer.filled.NotifyAll();
+}
+
+void StoreStreams::Send(StoreId to, v1::RaftEnvelope envelope) {
+  Peer& peer = GetPeer(to);
+  size_t bytes = envelope.ByteSizeLong();
+  if (peer.outbox_bytes + bytes > kMaxOutboxBytes) {
+    if (receiver_ != nullptr) receiver_->Undelivered(to, {envelope.range_id()});
+    return;
+  }
+  peer.outbox_bytes += bytes;
+  envelope.set_from_store(self_);
+  envelope.set_to_store(to);
+  *peer.outbox.add_raft() = std::move(envelope);
+  Filled(peer);
+}
+
+void StoreStreams::Send(StoreId to, v1::LivenessMessage message) {
+  Peer& peer = GetPeer(to);
+  *peer.outbox.add_liveness() = std::move(message);
+  Filled(peer);
+}
+
+void StoreStreams::Drop(const Peer& peer, const v1::StoreMessages& batch) {
+  std::set<RangeId> ranges;
+  for (const auto& envelope : batch.raft()) ranges.insert(envelope.range_id());
+  if (receiver_ != nullptr && !ranges.empty()) receiver_->Undelivered(peer.store, std::vector<RangeId>(ranges.begin(), ranges.end()));
+}
+
+Task<absl::Status> StoreStreams::SendBatch(Peer* peer, std::unique_ptr<MessageStream>* stream, const v1::StoreMessages& batch) {
+  if (*stream == nullptr) {
+    std::optional<std::string> address = resolver_(peer->store);
+    if (!address.has_value()) co_return absl::UnavailableError(StrCat("the address of store ", peer->store, " is not known"));
+    Context open = tasks_.ctx().WithTimeout(kOpenTimeout);
+    CO_ASSIGN_OR_RETURN(*stream, co_await transport_->Open(open, *address, kMessagesMethod));
+  }
+  Context send = tasks_.ctx().WithTimeout(kSendTimeout);
+  co_return co_await (*stream)->Send(send, batch.SerializeAsString());
+}
+
+Task<void> StoreStreams::RunPeer(Peer* peer) {
+  std::unique_ptr<MessageStream> stream;
+  for (;;) {
+    while (peer->outbox.raft_size() == 0 && peer->outbox.liveness_size() == 0) {
+      if (!(co_await peer->filled.Wait(tasks_.ctx())).ok()) co_return;
+    }
+    v1::StoreMessages batch;
+    batch.Swap(&peer->outbox);
+    peer->outbox_bytes = 0;
+    batch.set_version(kVersion);
+    batch.set_from_store(self_);
+    batch.set_to_store(peer->store);
+    batch.set_now(clock_->Now().bits);
+    absl::Status sent = co_await SendBatch(peer, &stream, batch);
+    if (sent.ok()) continue;
+    if (tasks_.ctx().done()) co_return;
+    LOG_DEBUG("messages to a store were dropped", {"store", peer->store}, {"why", sent.ToString()});
+    stream.reset();
+    Drop(*peer, batch);
+    if (!(co_await Sleep(tasks_.ctx(), kRetryDelay)).ok()) co_return;
+    // What gathered meanwhile is as good as lost if the peer is down, and fresh if it is back.
+  }
+}
+
+absl::Status StoreStreams::CheckBatch(const v1::StoreMessages& batch, const PeerIdentity& peer) {
+  if (batch.version() != kVersion) return absl::InvalidArgumentError(StrCat("messages of version ", batch.version(), "; this store knows ", kVersion));
+  RETURN_IF_ERROR(check_(peer, batch.from_store()));
+  if (batch.to_store() != self_) return absl::FailedPreconditionError(StrCat("messages for store ", batch.to_store(), " reached store ", self_));
+  for (const auto& envelope : batch.raft()) {
+    if (envelope.from_store() != batch.from_store()) return absl::PermissionDeniedError("an envelope names another sender than its stream");
+  }
+  for (const auto& message : batch.liveness()) {
+    if (message.from_store() != batch.from_store()) return absl::PermissionDeniedError("a liveness message names another sender than its stream");
+  }
+  return absl::OkStatus();
+}
+
+Task<absl::Status> StoreStreams::Serve(Context ctx, std::unique_ptr<MessageStream> stream) {
+  std::weak_ptr<StoreStreams*> alive = alive_;
+  for (;;) {
+    CO_ASSIGN_OR_RETURN(std::optional<std::string> bytes, co_await stream->Receive(ctx));
+    if (!bytes.has_value()) co_return absl::OkStatus();
+    if (alive.expired()) co_return absl::UnavailableError("the store is stopped");
+    v1::StoreMessages batch;
+    if (!batch.ParseFromString(*bytes)) co_return absl::InvalidArgumentError("messages between stores do not parse");
+    CO_RETURN_IF_ERROR(CheckBatch(batch, stream->peer()));
+    if (receiver_ == nullptr) co_return absl::UnavailableError("the store is not serving");
+    receiver_->ReceiveMessages(std::move(batch));
+  }
+}
+
+}  // namespace insula::kv

@@ -1,0 +1,159 @@
+#include "kv/store/store.h"
+
+#include <utility>
+
+#include "base/check.h"
+#include "base/log/log.h"
+#include "base/status_macros.h"
+#include "base/strings.h"
+#include "kv/keys/keys.h"
+#include "tenant/tenant.h"
+
+namespace insula::kv {
+namespace {
+
+// A store's messages come from its node. Store and node ids are tied by the cluster's members, known once the store is open.
+absl::Status CheckPeer(const StoreIdent& ident, const PeerIdentity& peer, StoreId store) {
+  Identity identity = IdentifyPeer(peer);
+  for (const StoreMember& m : ident.members) {
+    if (m.store_id == store && identity.role == Role::kNode && identity.node == m.node_id) return absl::OkStatus();
+  }
+  return absl::PermissionDeniedError(StrCat(identity.ToString(), " may not speak for store ", store));
+}
+
+MultiRaftOptions RaftOptions(const StoreOptions& options, const StoreIdent* ident) {
+  MultiRaftOptions out;
+  out.node_id = options.node_id;
+  out.store_id = options.store_id;
+  out.resolver = options.resolver;
+  out.peer_check = options.peer_check ? options.peer_check : [ident](const PeerIdentity& peer, StoreId store) { return CheckPeer(*ident, peer, store); };
+  out.factory = options.factory;
+  out.truncation = options.truncation;
+  return out;
+}
+
+}  // namespace
+
+Store::Store(const Runtime& runtime, Transport* transport, storage::EngineFactory engines, StoreOptions options)
+    : runtime_(runtime),
+      transport_(transport),
+      engines_(std::move(engines)),
+      options_(std::move(options)),
+      clock_(runtime.clock, options_.max_offset),
+      multiraft_(runtime, transport, &clock_, RaftOptions(options_, &ident_)),
+      tasks_(Context::Background(runtime.executor)) {}
+
+Store::~Store() { multiraft_.Stop(absl::UnavailableError("the store is closed")); }
+
+Task<absl::Status> Store::Start(const Context& ctx) {
+  CHECK(!started_) << "a store starts once";
+  CO_RETURN_IF_ERROR(OpenFiles());
+  CO_RETURN_IF_ERROR(co_await LivenessDriver::WaitForClock(ctx, *log_, &clock_, options_.clock_patience));
+  CO_RETURN_IF_ERROR(co_await FinishRedos(ctx));
+  std::vector<StoreId> stores;
+  for (const StoreMember& m : ident_.members) stores.push_back(m.store_id);
+  multiraft_.SetStores(std::move(stores));
+  CO_RETURN_IF_ERROR(multiraft_.Open(engine_.get(), log_.get(), this));
+  CO_RETURN_IF_ERROR(co_await LoadRanges(ctx));
+  started_ = true;
+  multiraft_.Start();
+  tasks_.Spawn(PresplitLoop());
+  LOG_INFO("store started", {"store", options_.store_id}, {"ranges", multiraft_.groups().size()}, {"damaged", damaged_.size()}, {"torn_bytes", log_->recovery().torn_bytes});
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> Store::Stop(const Context& ctx) {
+  if (!started_) co_return absl::OkStatus();
+  started_ = false;
+  tasks_.Cancel();
+  multiraft_.Stop(absl::UnavailableError("the store is stopping"));
+  absl::Status flushed = co_await engine_->Flush(ctx);
+  absl::Status bounded = co_await log_->AppendAndWait(ctx, LivenessDriver::ShrinkClockBound(&clock_));
+  CO_RETURN_IF_ERROR(flushed);
+  co_return bounded;
+}
+
+void Store::Fatal(absl::Status why) {
+  if (fatal_) return;
+  fatal_ = true;
+  LOG_ERROR("the store cannot go on", {"store", options_.store_id}, {"why", why.ToString()});
+  multiraft_.Stop(why);
+  if (options_.on_fatal) options_.on_fatal(why);
+}
+
+bool Store::ready() const {
+  if (!started_) return false;
+  for (const auto& [range, group] : multiraft_.groups()) {
+    if (!group->stopped() && !group->applied_to_start()) return false;
+  }
+  return true;
+}
+
+std::shared_ptr<RaftGroup> Store::FindByKey(std::string_view key) const {
+  auto it = by_start_.upper_bound(key);
+  if (it == by_start_.begin()) return nullptr;
+  auto group = multiraft_.Find(std::prev(it)->second);
+  if (group == nullptr || !keys::InBounds(group->descriptor().start_key(), group->descriptor().end_key(), key)) return nullptr;
+  return group;
+}
+
+std::vector<v1::RangeDescriptor> Store::LocalRanges(std::string_view key, std::string_view end_key) const {
+  std::vector<v1::RangeDescriptor> out;
+  auto it = by_start_.upper_bound(key);
+  if (it != by_start_.begin()) --it;
+  for (; it != by_start_.end(); ++it) {
+    if (end_key.empty() ? it->first > key : it->first >= end_key) break;
+    auto group = multiraft_.Find(it->second);
+    if (group == nullptr || !group->initialized()) continue;
+    const v1::RangeDescriptor& d = group->descriptor();
+    if (d.end_key().empty() || key < d.end_key()) out.push_back(d);
+  }
+  return out;
+}
+
+absl::Status Store::RangeProblem(RangeId range) const {
+  if (auto it = problems_.find(range); it != problems_.end()) return it->second;
+  auto group = multiraft_.Find(range);
+  return group != nullptr && group->stopped() ? group->stop_reason() : absl::OkStatus();
+}
+
+uint64_t Store::lease_count() const {
+  uint64_t count = 0;
+  for (const auto& [range, group] : multiraft_.groups()) count += group->holds_lease() ? 1 : 0;
+  return count;
+}
+
+absl::Status Store::disk_status() const {
+  if (log_ != nullptr && log_->disk_full()) return absl::ResourceExhaustedError("the disk of the store is full");
+  return engine_ != nullptr ? engine_->health() : absl::OkStatus();
+}
+
+void Store::FillStatus(bool ranges, v1::NodeStatusResponse* out) const {
+  out->set_node_id(options_.node_id);
+  out->set_cluster_id(ident_.cluster_id);
+  out->set_ranges(multiraft_.groups().size());
+  out->set_leases(lease_count());
+  out->set_ready(ready());
+  out->set_now(clock_.Peek().bits);
+  for (const StoreMember& m : ident_.members) {
+    if (started_) (*out->mutable_supported_stores())[m.store_id] = const_cast<MultiRaft&>(multiraft_).liveness().SupportFor(m.store_id).supported;
+  }
+  if (!ranges) return;
+  for (const auto& [range, group] : multiraft_.groups()) {
+    v1::RangeStatus* row = out->add_range_list();
+    const v1::RangeDescriptor& d = group->descriptor();
+    row->set_range_id(range);
+    row->set_start_key(d.start_key());
+    row->set_end_key(d.end_key());
+    row->set_pretty_start(keys::Pretty(d.start_key()));
+    for (const auto& r : d.replicas()) row->add_replica_nodes(r.node_id());
+    row->set_leader_node(group->leader_node());
+    row->set_leaseholder(group->holds_lease());
+    row->set_applied_index(group->applied_index());
+    row->set_last_index(log_->LastIndex(range));
+    row->set_term(group->status().hard_state.term);
+    row->set_asleep(!group->awake);
+  }
+}
+
+}  // namespace insula::kv

@@ -1,0 +1,155 @@
+// All replicas of one disk: opening and closing it, replicas that come and go, and what finishes their steps after a crash.
+//
+//   InitStore(…)                                     // once, explicitly (bootstrap.h)
+//   Store store(runtime, &transport, engines, options);   // registers its handlers; then transport.Listen
+//   CO_RETURN_IF_ERROR(co_await store.Start(ctx));   // redo records, applied indexes, then consensus
+//   store.Find(range_id)->state_machine() …
+//   co_await store.Stop(ctx);                        // flushed: the next start is quick
+//
+// What makes log and state engine agree about the past (the barriers):
+//   B1  The log forgets only what a finished flush of the state engine covers (kv/multiraft/truncation.h).
+//   B2  Each step of a replica's life is announced by a redo record before it touches anything (kv/multiraft/redo.h).
+//   B3  A range's hard state says at least what the engine shows as applied, before consensus starts.
+//   B4  A split never overwrites the term or vote of its right side.
+//   B5  No two initialized replicas of a store hold the same key.
+//
+// Thread safety: loop thread only.
+#ifndef INSULA_KV_STORE_STORE_H_
+#define INSULA_KV_STORE_STORE_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/async/context.h"
+#include "base/async/task.h"
+#include "base/async/task_group.h"
+#include "base/hlc/hlc.h"
+#include "base/runtime/runtime.h"
+#include "base/runtime/transport.h"
+#include "kv/api/sender.h"
+#include "kv/multiraft/log_engine.h"
+#include "kv/multiraft/multiraft.h"
+#include "kv/multiraft/range_group.h"
+#include "kv/multiraft/redo.h"
+#include "kv/storage/engine.h"
+#include "kv/store/store_files.h"
+#include "proto/kv/api.pb.h"
+#include "proto/kv/status.pb.h"
+
+namespace insula::kv {
+
+struct StoreOptions {
+  std::string path;
+  uint64_t node_id = 0;  // must be those that the store was initialised with
+  StoreId store_id = 0;
+  std::string cluster_id;  // empty: whatever the store says
+  Duration max_offset = kDefaultMaxOffset;
+  StoreResolver resolver;              // addresses of the other stores
+  PeerCheck peer_check;                // empty: a node certificate of that store's node
+  RangeStateMachineFactory factory;    // makes the replicas
+  std::function<void(absl::Status)> on_fatal;  // the store cannot go on: end the process
+  uint64_t log_segment_bytes = 16 << 20;
+  uint64_t log_cache_bytes = 32 << 20;
+  TruncationOptions truncation;
+  Duration clock_patience = std::chrono::seconds(30);
+  Duration presplit_interval = std::chrono::seconds(5);
+  uint64_t presplit_least_free = 32;  // fewer keyspaces with a range of their own than this: split off a block
+  uint64_t presplit_block = 64;
+};
+
+class Store : private RangeLifecycle {
+ public:
+  // `transport` must not listen yet; all outlive the store.
+  Store(const Runtime& runtime, Transport* transport, storage::EngineFactory engines, StoreOptions options);
+  ~Store() override;
+
+  // kFailedPrecondition, with what to do, for a folder that is not initialised, is another store's or newer; kUnavailable when another
+  // process has it open; kDataLoss when it is damaged beyond single replicas.
+  Task<absl::Status> Start(const Context& ctx);
+  // Ends all work, flushes, and closes. Idempotent.
+  Task<absl::Status> Stop(const Context& ctx);
+
+  // A way to all ranges, for the store's own background work (splitting off keyspaces). Until it is set, that rests.
+  void SetSender(Sender* sender) { sender_ = sender; }
+
+  const StoreIdent& ident() const { return ident_; }
+  HybridClock& clock() { return clock_; }
+  bool started() const { return started_; }
+  // All replicas have applied what was known to be committed at the start.
+  bool ready() const;
+
+  // Null: not here.
+  std::shared_ptr<RaftGroup> Find(RangeId range) const { return multiraft_.Find(range); }
+  std::shared_ptr<RaftGroup> FindByKey(std::string_view key) const;
+  // Descriptors of the ranges here that overlap [key, end_key) (empty: the single key), in key order.
+  std::vector<v1::RangeDescriptor> LocalRanges(std::string_view key, std::string_view end_key) const;
+  // Why a range that should be here is not: damage found at the start.
+  absl::Status RangeProblem(RangeId range) const;
+  uint64_t lease_count() const;
+  // ranges, leases, ready, supported_stores, now, and with `ranges` one row for each.
+  void FillStatus(bool ranges, v1::NodeStatusResponse* out) const;
+  // Takes a replica off this store for good: replicas with ids below `next_replica` never come back.
+  Task<absl::Status> DestroyReplica(const Context& ctx, RangeId range, ReplicaId next_replica);
+  // kResourceExhausted while the disk is full.
+  absl::Status disk_status() const;
+
+  MultiRaft& multiraft() { return multiraft_; }
+  storage::Engine& engine() { return *engine_; }
+  LogEngine& log() { return *log_; }
+
+ private:
+  // store_start.cc
+  absl::Status OpenFiles();
+  Task<absl::Status> FinishRedos(const Context& ctx);
+  absl::Status FinishSnapshotRedo(uint64_t id, const Redo& redo, LogBatch* batch);
+  absl::Status FinishSplitRedo(uint64_t id, const Redo& redo, LogBatch* batch);
+  Task<absl::Status> FinishDestroyRedo(const Context& ctx, uint64_t id, const Redo& redo);
+  Task<absl::Status> LoadRanges(const Context& ctx);
+  // kDataLoss: this replica cannot take part. Adds to `batch` what its hard state must say.
+  absl::Status CheckRange(const LoadedRange& range, LogBatch* batch);
+
+  // RangeLifecycle: store_lifecycle.cc
+  Task<absl::Status> PrepareSplit(const Context& ctx, const SplitTrigger& split, uint64_t index) override;
+  void AddSplitRows(const SplitTrigger& split, storage::WriteBatch* batch) override;
+  RaftGroup* FinishSplit(const SplitTrigger& split) override;
+  std::shared_ptr<RaftGroup> CreateForMessage(const v1::RaftEnvelope& envelope) override;
+  absl::Status MayHold(RangeId range, const std::string& start, const std::string& end) override;
+  void DescriptorReplaced(RaftGroup* group, const v1::RangeDescriptor& old) override;
+  void Fatal(absl::Status why) override;
+  RangeState RightState(const SplitTrigger& split) const;
+
+  // presplit.cc
+  Task<void> PresplitLoop();
+  Task<absl::Status> PresplitOnce(const Context& ctx);
+
+  Runtime runtime_;
+  Transport* transport_;
+  storage::EngineFactory engines_;
+  StoreOptions options_;
+  HybridClock clock_;
+  StoreIdent ident_;
+  Sender* sender_ = nullptr;
+  bool started_ = false;
+  bool fatal_ = false;
+  std::unique_ptr<AppendFile> lock_;
+  std::unique_ptr<storage::Engine> engine_;
+  std::unique_ptr<LogEngine> log_;
+  MultiRaft multiraft_;
+  std::map<std::string, RangeId, std::less<>> by_start_;           // initialized replicas, the damaged too
+  std::map<RangeId, v1::RangeDescriptor> damaged_;                 // replicas that cannot take part
+  std::map<RangeId, absl::Status> problems_;                       // why
+  std::map<std::pair<RangeId, uint64_t>, uint64_t> split_redos_;   // (left, index) of open ones
+  uint64_t presplit_seen_ = 0;                                     // applied index of the system range at the last look
+  TaskGroup tasks_;
+};
+
+}  // namespace insula::kv
+
+#endif  // INSULA_KV_STORE_STORE_H_

@@ -1,0 +1,402 @@
+#include "kv/store/store.h"
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/log/log.h"
+#include "base/sim/net.h"
+#include "base/strings.h"
+#include "gtest/gtest.h"
+#include "kv/store/bootstrap.h"
+#include "kv/store/testing/cluster.h"
+#include "tenant/tenant.h"
+
+namespace insula::kv {
+namespace {
+
+constexpr RangeId kRange = 5;  // keyspace 4
+std::string Key(const std::string& name) { return KeyspacePrefix(4) + name; }
+
+class StoreTest : public testing::Test {
+ protected:
+  StoreTest() { log::SetLevel(log::Level::kOff); }
+};
+
+TEST_F(StoreTest, InitialRangesCoverAllKeysAndHoldNoTwoKeyspaces) {
+  auto ranges = InitialRanges({{1, 1}, {2, 2}, {3, 3}});
+  ASSERT_EQ(ranges.size(), 67u);
+  EXPECT_EQ(ranges.front().start_key(), "");
+  EXPECT_EQ(ranges.back().end_key(), "");
+  for (size_t i = 0; i + 1 < ranges.size(); ++i) {
+    EXPECT_EQ(ranges[i].end_key(), ranges[i + 1].start_key());
+    EXPECT_EQ(ranges[i].range_id(), i + 1);
+    EXPECT_EQ(ranges[i].replicas_size(), 3);
+  }
+  EXPECT_EQ(ranges[2].start_key(), KeyspacePrefix(2));
+  EXPECT_EQ(ranges[66].start_key(), KeyspacePrefix(66));
+}
+
+TEST_F(StoreTest, AWriteReachesAllReplicasAndSurvivesARestartOfAll) {
+  TestCluster cluster(1);
+  cluster.StartAll();
+  ASSERT_TRUE(cluster.Write(kRange, Key("a"), "1").ok());
+  ASSERT_TRUE(cluster.Write(kRange, Key("b"), "2").ok());
+  ASSERT_TRUE(cluster.WaitCaughtUp(kRange));
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(cluster.Read(i, Key("a")), "1");
+  cluster.CheckReplicasAgree(kRange);
+  for (int i = 0; i < 3; ++i) cluster.Crash(i);
+  for (int i = 0; i < 3; ++i) cluster.Restart(i);
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(cluster.WaitReady(i)) << cluster.trouble(i);
+  ASSERT_TRUE(cluster.Write(kRange, Key("c"), "3").ok());
+  ASSERT_TRUE(cluster.WaitCaughtUp(kRange));
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(cluster.Read(i, Key("a")), "1");
+    EXPECT_EQ(cluster.Read(i, Key("b")), "2");
+    EXPECT_EQ(cluster.Read(i, Key("c")), "3");
+  }
+}
+
+TEST_F(StoreTest, TheFirstRequestElectsALeaderAtOnce) {
+  TestCluster cluster(2);
+  cluster.StartAll();
+  cluster.sim().RunFor(3s);
+  MonoTime begin = cluster.sim().now();
+  ASSERT_TRUE(cluster.Write(kRange, Key("a"), "1").ok());
+  EXPECT_LT(cluster.sim().now() - begin, 60ms);
+}
+
+TEST_F(StoreTest, GroupsThatNobodyAsksSleep) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  ASSERT_TRUE(cluster.Write(kRange, Key("a"), "1").ok());
+  ASSERT_TRUE(cluster.Write(kRange + 1, KeyspacePrefix(5) + "a", "1").ok());
+  cluster.sim().RunFor(10s);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(cluster.store(i)->multiraft().awake_groups(), 0u) << i;
+  // And the lease is still there: it costs nothing to keep.
+  EXPECT_GE(cluster.Leaseholder(kRange), 0);
+  MonoTime begin = cluster.sim().now();
+  ASSERT_TRUE(cluster.Write(kRange, Key("b"), "1").ok());
+  EXPECT_LT(cluster.sim().now() - begin, 20ms);
+}
+
+TEST_F(StoreTest, AKilledLeaseholderCostsASecondOrTwoAndNothingElse) {
+  for (uint64_t seed = 10; seed < 15; ++seed) {
+    TestCluster cluster(seed);
+    cluster.StartAll();
+    ASSERT_TRUE(cluster.Write(kRange, Key("a"), "1").ok());
+    int leader = cluster.Leaseholder(kRange);
+    ASSERT_GE(leader, 0);
+    cluster.Crash(leader);
+    MonoTime begin = cluster.sim().now();
+    absl::Status s = cluster.Write(kRange, Key("b"), "2");
+    ASSERT_TRUE(s.ok()) << s;
+    EXPECT_LT(cluster.sim().now() - begin, 3s) << "seed " << seed;
+    int next = cluster.Leaseholder(kRange);
+    ASSERT_NE(next, leader);
+    EXPECT_EQ(cluster.Read(next, Key("a")), "1");
+    cluster.Restart(leader);
+    ASSERT_TRUE(cluster.WaitReady(leader)) << cluster.trouble(leader);
+    ASSERT_TRUE(cluster.WaitCaughtUp(kRange));
+    cluster.CheckReplicasAgree(kRange);
+  }
+}
+
+TEST_F(StoreTest, ALeaderCutOffFromItsQuorumServesNoMore) {
+  TestCluster cluster(20);
+  cluster.StartAll();
+  ASSERT_TRUE(cluster.Write(kRange, Key("a"), "1").ok());
+  int leader = cluster.Leaseholder(kRange);
+  cluster.sim().net().Isolate(cluster.Node(leader).name());
+  cluster.sim().RunFor(1500ms);
+  Store* s = cluster.store(leader);
+  EXPECT_FALSE(s->Find(kRange)->CheckLease(s->clock().Peek()).valid());
+  ASSERT_TRUE(cluster.Write(kRange, Key("b"), "2").ok());
+  EXPECT_NE(cluster.Leaseholder(kRange), leader);
+  cluster.sim().net().HealAll();
+  ASSERT_TRUE(cluster.WaitCaughtUp(kRange));
+  cluster.CheckReplicasAgree(kRange);
+}
+
+TEST_F(StoreTest, ALeaseIsHandedOverOnRequest) {
+  TestCluster cluster(21);
+  cluster.StartAll();
+  ASSERT_TRUE(cluster.Write(kRange, Key("a"), "1").ok());
+  int from = cluster.Leaseholder(kRange), to = (from + 1) % 3;
+  MonoTime begin = cluster.sim().now();
+  absl::Status s = cluster.sim().Run(&cluster.Node(from), [&](Context ctx) { return cluster.store(from)->Find(kRange)->TransferLease(ctx, static_cast<StoreId>(to + 1)); }, 5s);
+  ASSERT_TRUE(s.ok()) << s;
+  ASSERT_TRUE(cluster.sim().RunUntil([&] { return cluster.Leaseholder(kRange) == to; }, 5s));
+  EXPECT_LT(cluster.sim().now() - begin, 200ms);
+  Store* store = cluster.store(to);
+  LeaseCheck lease = store->Find(kRange)->CheckLease(store->clock().Peek());
+  EXPECT_GE(lease.lease.start, cluster.store(from)->multiraft().served());
+}
+
+TEST_F(StoreTest, ReplicasThatAreFarBehindGetASnapshot) {
+  TestOptions options;
+  options.truncation = {.flush_log_bytes = 4 << 10, .check_interval = 50ms, .tail_entries = 4, .keep_bytes = 1 << 10};
+  TestCluster cluster(30, options);
+  cluster.StartAll();
+  ASSERT_TRUE(cluster.Write(kRange, Key("first"), "1").ok());
+  int behind = (cluster.Leaseholder(kRange) + 1) % 3;
+  cluster.Crash(behind);
+  for (int i = 0; i < 200; ++i) ASSERT_TRUE(cluster.Write(kRange, Key(StrCat("k", i)), std::string(100, 'v')).ok());
+  cluster.sim().RunFor(2s);
+  ASSERT_GT(cluster.store(cluster.Leaseholder(kRange))->log().TruncatedIndex(kRange), 100u);
+  cluster.Restart(behind);
+  ASSERT_TRUE(cluster.WaitReady(behind)) << cluster.trouble(behind);
+  ASSERT_TRUE(cluster.Write(kRange, Key("last"), "1").ok());
+  ASSERT_TRUE(cluster.WaitCaughtUp(kRange));
+  EXPECT_GE(cluster.store(behind)->multiraft().snapshots().installed(), 1u);
+  EXPECT_GE(static_cast<TestMachine*>(cluster.store(behind)->Find(kRange)->state_machine())->snapshots, 1);
+  cluster.CheckReplicasAgree(kRange);
+  // And again after it restarts.
+  cluster.Crash(behind);
+  cluster.Restart(behind);
+  ASSERT_TRUE(cluster.WaitReady(behind)) << cluster.trouble(behind);
+  ASSERT_TRUE(cluster.WaitCaughtUp(kRange));
+  cluster.CheckReplicasAgree(kRange);
+}
+
+TEST_F(StoreTest, ASplitMakesTwoRangesEverywhere) {
+  TestCluster cluster(40);
+  cluster.StartAll();
+  ASSERT_TRUE(cluster.Write(kRange, Key("a"), "1").ok());
+  ASSERT_TRUE(cluster.Write(kRange, Key("z"), "2").ok());
+  ASSERT_TRUE(cluster.Split(kRange, 1000, Key("m")).ok());
+  ASSERT_TRUE(cluster.Write(1000, Key("y"), "3").ok());
+  ASSERT_TRUE(cluster.WaitCaughtUp(kRange));
+  ASSERT_TRUE(cluster.WaitCaughtUp(1000));
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(cluster.store(i)->Find(kRange)->descriptor().end_key(), Key("m"));
+    EXPECT_EQ(cluster.store(i)->FindByKey(Key("z"))->range_id(), 1000u);
+    EXPECT_EQ(cluster.store(i)->FindByKey(Key("a"))->range_id(), kRange);
+    EXPECT_EQ(cluster.store(i)->LocalRanges(Key("a"), Key("z")).size(), 2u);
+    EXPECT_EQ(cluster.Read(i, Key("y")), "3");
+    EXPECT_EQ(cluster.Read(i, Key("z")), "2");
+  }
+  cluster.CheckReplicasAgree(kRange);
+  cluster.CheckReplicasAgree(1000);
+  // The right side's lease starts above what the left side served.
+  int holder = cluster.Leaseholder(1000);
+  ASSERT_GE(holder, 0);
+  EXPECT_GT(cluster.store(holder)->Find(1000)->CheckLease({}).lease.start.bits, 0u);
+}
+
+TEST_F(StoreTest, ASplitSurvivesACrashAtAnyStep) {
+  for (uint64_t round = 0; round < 40; ++round) {
+    TestCluster cluster(100 + round);
+    cluster.StartAll();
+    ASSERT_TRUE(cluster.Write(kRange, Key("a"), "1").ok());
+    ASSERT_TRUE(cluster.Write(kRange, Key("z"), "2").ok());
+    int victim = static_cast<int>(round % 3);
+    cluster.Node(victim).CrashAfterSteps(1 + cluster.sim().random().Uniform(60));
+    absl::Status split = cluster.Split(kRange, 1000, Key("m"));
+    cluster.sim().RunFor(200ms);
+    cluster.Crash(victim);
+    cluster.Restart(victim);
+    ASSERT_TRUE(cluster.WaitReady(victim)) << cluster.trouble(victim);
+    ASSERT_TRUE(cluster.Write(kRange, Key("b"), "3").ok());
+    ASSERT_TRUE(cluster.WaitCaughtUp(kRange));
+    bool happened = cluster.store(0)->Find(1000) != nullptr;
+    EXPECT_TRUE(happened || !split.ok());
+    if (!happened) continue;
+    ASSERT_TRUE(cluster.Write(1000, Key("y"), "4").ok());
+    ASSERT_TRUE(cluster.WaitCaughtUp(1000)) << "round " << round;
+    cluster.CheckReplicasAgree(kRange);
+    cluster.CheckReplicasAgree(1000);
+    EXPECT_TRUE(cluster.store(victim)->log().open_redos().empty() || !HasFailure());
+  }
+}
+
+TEST_F(StoreTest, AReplicaThatSleptThroughASplitGetsBothSidesBySnapshot) {
+  TestOptions options;
+  options.truncation = {.flush_log_bytes = 4 << 10, .check_interval = 50ms, .tail_entries = 2, .keep_bytes = 1 << 10};
+  TestCluster cluster(50, options);
+  cluster.StartAll();
+  ASSERT_TRUE(cluster.Write(kRange, Key("a"), "1").ok());
+  int behind = (cluster.Leaseholder(kRange) + 1) % 3;
+  cluster.Crash(behind);
+  for (int i = 0; i < 60; ++i) ASSERT_TRUE(cluster.Write(kRange, Key(StrCat("k", i)), std::string(100, 'v')).ok());
+  ASSERT_TRUE(cluster.Split(kRange, 1000, Key("k3")).ok());
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(cluster.Write(kRange, Key(StrCat("b", i)), std::string(100, 'w')).ok());
+    ASSERT_TRUE(cluster.Write(1000, Key(StrCat("x", i)), std::string(100, 'w')).ok());
+  }
+  cluster.sim().RunFor(2s);
+  cluster.Restart(behind);
+  ASSERT_TRUE(cluster.WaitReady(behind)) << cluster.trouble(behind);
+  ASSERT_TRUE(cluster.Write(kRange, Key("end"), "1").ok());
+  ASSERT_TRUE(cluster.Write(1000, Key("zend"), "1").ok());
+  ASSERT_TRUE(cluster.WaitCaughtUp(kRange));
+  ASSERT_TRUE(cluster.WaitCaughtUp(1000));
+  EXPECT_GE(cluster.store(behind)->multiraft().snapshots().installed(), 2u);
+  cluster.CheckReplicasAgree(kRange);
+  cluster.CheckReplicasAgree(1000);
+}
+
+TEST_F(StoreTest, StartRefusesWhatIsNotItsStore) {
+  TestCluster cluster(60);
+  // Not initialised.
+  cluster.Start(0);
+  ASSERT_TRUE(cluster.sim().RunUntil([&] { return !cluster.trouble(0).ok(); }, 5s));
+  EXPECT_EQ(cluster.trouble(0).code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_NE(cluster.trouble(0).ToString().find("initialise"), std::string::npos) << cluster.trouble(0);
+  StoreIdent ident{.cluster_id = "c", .node_id = 1, .store_id = 1, .members = {{1, 1}}};
+  std::string text = EncodeStoreIdent(ident);
+  EXPECT_EQ(*DecodeStoreIdent(text), ident);
+  for (size_t i = 13; i < text.size(); ++i) {
+    std::string damaged = text;
+    damaged[i] ^= 1;
+    EXPECT_FALSE(DecodeStoreIdent(damaged).ok()) << i;
+  }
+  std::string newer = text;
+  newer.replace(newer.find("format 1"), 8, "format 2");
+  EXPECT_EQ(DecodeStoreIdent(newer).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(DecodeStoreIdent("something else\n").status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(StoreTest, InitRefusesASecondTimeAndStrangers) {
+  TestCluster cluster(61);
+  cluster.InitAll();
+  auto init = [&](StoreIdent ident, std::string dir) {
+    auto engines = [&](const std::string&) { return storage::OpenModelEngine(&cluster.Node(0).random(), &cluster.disk(0)); };
+    return cluster.sim().Run(&cluster.Node(0), [&](Context ctx) { return InitStore(ctx, cluster.Node(0).runtime(), engines, dir, ident); }, 5s);
+  };
+  std::vector<StoreMember> members = {{1, 1}, {2, 2}, {3, 3}};
+  EXPECT_EQ(init({.cluster_id = "c", .node_id = 1, .store_id = 1, .members = members}, "/data/store").code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(init({.cluster_id = "c", .node_id = 9, .store_id = 9, .members = members}, "/data/other").code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(init({.cluster_id = "c", .node_id = 1, .store_id = 1, .members = {{1, 1}, {2, 2}}}, "/data/other").code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(StoreTest, AFullDiskRefusesWritesAndLosesNothing) {
+  TestCluster cluster(70);
+  cluster.StartAll();
+  ASSERT_TRUE(cluster.Write(kRange, Key("a"), "1").ok());
+  for (int i = 0; i < 3; ++i) cluster.Node(i).disk().faults.capacity = cluster.Node(i).disk().BytesUsed();
+  int leader = cluster.Leaseholder(kRange);
+  absl::Status first = cluster.sim().Run(&cluster.Node(leader), [&](Context ctx) { return cluster.WriteOn(ctx, leader, kRange, Key("b"), "2", false); }, 3s);
+  EXPECT_FALSE(first.ok());
+  ASSERT_TRUE(cluster.sim().RunUntil([&] { return !cluster.store(leader)->disk_status().ok(); }, 10s));
+  EXPECT_EQ(cluster.store(leader)->disk_status().code(), absl::StatusCode::kResourceExhausted);
+  for (int i = 0; i < 3; ++i) cluster.Node(i).disk().faults.capacity = ~0ull;
+  cluster.sim().RunFor(3s);
+  ASSERT_TRUE(cluster.Write(kRange, Key("c"), "3").ok());
+  ASSERT_TRUE(cluster.WaitCaughtUp(kRange));
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(cluster.Read(i, Key("a")), "1");
+  cluster.CheckReplicasAgree(kRange);
+}
+
+TEST_F(StoreTest, ADestroyedReplicaIsGoneForGood) {
+  TestCluster cluster(71);
+  cluster.StartAll();
+  ASSERT_TRUE(cluster.Write(kRange, Key("a"), "1").ok());
+  int other = (cluster.Leaseholder(kRange) + 1) % 3;
+  ASSERT_TRUE(cluster.WaitCaughtUp(kRange));
+  ReplicaId id = cluster.store(other)->Find(kRange)->replica_id();
+  absl::Status s = cluster.sim().Run(&cluster.Node(other), [&](Context ctx) { return cluster.store(other)->DestroyReplica(ctx, kRange, id + 3); }, 5s);
+  ASSERT_TRUE(s.ok()) << s;
+  for (int round = 0; round < 2; ++round) {
+    ASSERT_TRUE(cluster.Write(kRange, Key("b"), "2").ok());
+    cluster.sim().RunFor(3s);
+    EXPECT_EQ(cluster.store(other)->Find(kRange), nullptr);
+    EXPECT_EQ(cluster.Read(other, Key("a")), std::nullopt);
+    cluster.Crash(other);
+    cluster.Restart(other);
+    ASSERT_TRUE(cluster.WaitReady(other)) << cluster.trouble(other);
+  }
+}
+
+// Writes of rising numbers to a few keys, under crashes, partitions and slow disks; what was acknowledged must be there in the end, on
+// all replicas alike, and no two stores may ever serve the same range.
+class StoreChaosTest : public StoreTest, public testing::WithParamInterface<int> {};
+
+TEST_P(StoreChaosTest, NoAcknowledgedWriteIsLostAndLeasesNeverOverlap) {
+  TestOptions options;
+  options.truncation = {.flush_log_bytes = 8 << 10, .check_interval = 100ms, .tail_entries = 8, .keep_bytes = 2 << 10};
+  options.log_segment_bytes = 8 << 10;
+  TestCluster cluster(static_cast<uint64_t>(GetParam()), options);
+  cluster.StartAll();
+  ASSERT_FALSE(HasFatalFailure());
+  Simulation& sim = cluster.sim();
+  Random& random = sim.random();
+  const std::vector<RangeId> ranges = {kRange, kRange + 1, kRange + 2};
+  auto key_of = [](RangeId range, uint64_t k) { return KeyspacePrefix(range - 1) + StrCat("k", k); };
+  std::map<std::string, std::vector<int>> possible;  // per key: the last acknowledged value (-1: none), then those that may have happened since
+  bool was_split = false;
+  int acknowledged = 0;
+  for (int step = 0; step < 120; ++step) {
+    switch (random.Uniform(14)) {
+      case 0: cluster.Crash(static_cast<int>(random.Uniform(3))); break;
+      case 1:
+      case 2:
+        for (int i = 0; i < 3; ++i) cluster.Restart(i);
+        break;
+      case 3: sim.net().Isolate(cluster.Node(static_cast<int>(random.Uniform(3))).name()); break;
+      case 4: sim.net().BlockOneWay(cluster.Node(static_cast<int>(random.Uniform(3))).name(), cluster.Node(static_cast<int>(random.Uniform(3))).name()); break;
+      case 5:
+      case 6: sim.net().HealAll(); break;
+      case 7: cluster.Node(static_cast<int>(random.Uniform(3))).CrashAfterSteps(random.Uniform(2000)); break;
+      case 8: {
+        auto& faults = cluster.Node(static_cast<int>(random.Uniform(3))).disk().faults;
+        faults.stall_chance = random.Chance(0.5) ? 0.01 : 0;
+        break;
+      }
+      case 9:
+        if (!was_split && random.Chance(0.5)) was_split = cluster.Split(kRange, 1000, key_of(kRange, 5), 3s).ok();
+        break;
+      default: break;
+    }
+    for (int w = 0; w < 4; ++w) {
+      RangeId range = ranges[random.Uniform(ranges.size())];
+      std::string key = key_of(range, random.Uniform(10));
+      if (range == kRange && key >= key_of(kRange, 5)) {
+        bool split = false;
+        for (int i = 0; i < 3; ++i) split |= cluster.store(i) != nullptr && cluster.store(i)->Find(1000) != nullptr;
+        if (split) range = 1000;
+      }
+      int value = step * 10 + w;
+      absl::Status s = cluster.Write(range, key, StrCat(value), 1s);
+      if (s.ok()) {
+        possible[key] = {value};
+        ++acknowledged;
+      } else if (s.code() == absl::StatusCode::kUnknown) {
+        if (possible[key].empty()) possible[key] = {-1};
+        possible[key].push_back(value);
+      }
+      cluster.CheckLeases(ranges);
+      ASSERT_FALSE(HasFailure()) << "step " << step;
+    }
+    sim.RunFor(std::chrono::milliseconds(random.Uniform(400)));
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(cluster.trouble(i).ok()) << "node " << i + 1 << " at step " << step << ": " << cluster.trouble(i);
+  }
+  sim.net().HealAll();
+  for (int i = 0; i < 3; ++i) {
+    cluster.Node(i).disk().faults.stall_chance = 0;
+    cluster.Crash(i);  // also ends what CrashAfterSteps planned
+    cluster.Restart(i);
+  }
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(cluster.WaitReady(i)) << cluster.trouble(i);
+  EXPECT_GT(acknowledged, 20);
+  std::vector<RangeId> all = ranges;
+  for (RangeId range : ranges) ASSERT_TRUE(cluster.Write(range, key_of(range, 0) + "end", "x").ok()) << "range " << range;
+  for (RangeId range : ranges) ASSERT_TRUE(cluster.WaitCaughtUp(range)) << "range " << range;
+  if (cluster.store(0)->Find(1000) != nullptr) {
+    ASSERT_TRUE(cluster.Write(1000, key_of(kRange, 9) + "end", "x").ok());
+    ASSERT_TRUE(cluster.WaitCaughtUp(1000));
+    all.push_back(1000);
+  }
+  for (RangeId range : all) cluster.CheckReplicasAgree(range);
+  for (const auto& [key, values] : possible) {
+    auto shown = cluster.Read(0, key);
+    bool fits = false;
+    for (int v : values) fits |= v < 0 ? !shown.has_value() : shown == StrCat(v);
+    EXPECT_TRUE(fits) << keys::Pretty(key) << " shows " << shown.value_or("nothing") << ", last acknowledged " << values.front();
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, StoreChaosTest, testing::Range(1000, 1030));
+
+}  // namespace
+}  // namespace insula::kv

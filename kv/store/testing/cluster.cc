@@ -1,0 +1,269 @@
+#include "kv/store/testing/cluster.h"
+
+#include <utility>
+
+#include "base/check.h"
+#include "base/log/log.h"
+#include "base/status_macros.h"
+#include "base/strings.h"
+#include "gtest/gtest.h"
+#include "kv/multiraft/range_state.h"
+#include "kv/storage/data_key.h"
+#include "kv/store/bootstrap.h"
+
+namespace insula::kv {
+namespace {
+
+constexpr char kDir[] = "/data/store";
+
+std::string Address(int i) { return StrCat("n", i + 1, ":26257"); }
+
+PeerIdentity NodeIdentity(int i) {
+  PeerIdentity identity;
+  identity.common_name = StrCat("node-", i + 1);
+  identity.organizational_unit = "Nodes";
+  return identity;
+}
+
+std::vector<StoreMember> Members() {
+  std::vector<StoreMember> members;
+  for (uint64_t i = 1; i <= TestCluster::kNodes; ++i) members.push_back({i, i});
+  return members;
+}
+
+}  // namespace
+
+std::string TestRow(const std::string& key) { return storage::DataKey(key, Timestamp{1}); }
+
+void TestMachine::LeaseAcquired(const Lease& l) {
+  EXPECT_EQ(lease.sequence, 0u) << "a lease came while one was held";
+  lease = l;
+}
+void TestMachine::LeaseLost() {
+  EXPECT_NE(lease.sequence, 0u) << "a lease went that was not there";
+  lease = Lease();
+}
+
+struct TestCluster::NodeRoot {
+  std::unique_ptr<Transport> transport;
+  std::unique_ptr<Store> store;
+  bool started = false;
+};
+
+TestCluster::TestCluster(uint64_t seed, TestOptions options) : sim_(seed), options_(options), disks_(kNodes), trouble_(kNodes) {
+  for (int i = 0; i < kNodes; ++i) nodes_.push_back(sim_.AddProcess(StrCat("n", i + 1)));
+}
+TestCluster::~TestCluster() = default;
+
+std::shared_ptr<void> TestCluster::Boot(SimProcess& process, int i) {
+  auto root = std::make_shared<NodeRoot>();
+  root->transport = process.MakeTransport(NodeIdentity(i));
+  StoreOptions options;
+  options.path = kDir;
+  options.node_id = options.store_id = static_cast<uint64_t>(i + 1);
+  options.max_offset = options_.max_offset;
+  options.resolver = [](StoreId store) { return std::optional(Address(static_cast<int>(store) - 1)); };
+  options.factory = [](RangeGroup* group) { return std::make_unique<TestMachine>(group); };
+  options.truncation = options_.truncation;
+  options.log_segment_bytes = options_.log_segment_bytes;
+  options.on_fatal = [this, i](absl::Status why) { trouble_[i] = std::move(why); };
+  auto engines = [this, i, &process](const std::string&) { return storage::OpenModelEngine(&process.random(), &disks_[i]); };
+  root->store = std::make_unique<Store>(process.runtime(), root->transport.get(), engines, options);
+  CHECK_OK(root->transport->Listen(Address(i)).status());
+  process.Spawn([this, i, weak = std::weak_ptr<NodeRoot>(root)](Context ctx) -> Task<void> {
+    Store* store = weak.lock()->store.get();
+    trouble_[i] = co_await store->Start(ctx);
+    if (trouble_[i].ok()) weak.lock()->started = true;
+  });
+  return root;
+}
+
+Store* TestCluster::store(int i) {
+  if (!nodes_[i]->alive()) return nullptr;
+  auto* root = nodes_[i]->root<NodeRoot>();
+  return root != nullptr && root->started ? root->store.get() : nullptr;
+}
+
+void TestCluster::InitAll() {
+  for (int i = 0; i < kNodes; ++i) {
+    absl::Status s = sim_.Run(
+        nodes_[i],
+        [&](Context ctx) -> Task<absl::Status> {
+          Runtime runtime = nodes_[i]->runtime();
+          CO_RETURN_IF_ERROR(runtime.files->CreateDirs("/data"));
+          CO_RETURN_IF_ERROR(runtime.files->SyncDir("/"));
+          auto engines = [&](const std::string&) { return storage::OpenModelEngine(&nodes_[i]->random(), &disks_[i]); };
+          CO_RETURN_IF_ERROR(co_await InitStore(ctx, runtime, engines, kDir, {.cluster_id = "test", .node_id = static_cast<uint64_t>(i + 1), .store_id = static_cast<uint64_t>(i + 1), .members = Members()}));
+          co_return runtime.files->SyncDir("/data");
+        },
+        10s);
+    ASSERT_TRUE(s.ok()) << s;
+  }
+  initialised_ = true;
+}
+
+void TestCluster::Start(int i) {
+  nodes_[i]->Boot([this, i](SimProcess& p) { return Boot(p, i); });
+}
+
+void TestCluster::StartAll() {
+  if (!initialised_) InitAll();
+  for (int i = 0; i < kNodes; ++i) Start(i);
+  for (int i = 0; i < kNodes; ++i) ASSERT_TRUE(WaitReady(i)) << "node " << i + 1 << ": " << trouble_[i];
+}
+
+void TestCluster::Crash(int i) {
+  if (nodes_[i]->alive()) nodes_[i]->Crash();
+}
+void TestCluster::Restart(int i) {
+  if (!nodes_[i]->alive()) nodes_[i]->Restart();
+}
+bool TestCluster::WaitReady(int i, Duration limit) {
+  return sim_.RunUntil([&] { return store(i) != nullptr && store(i)->ready(); }, limit);
+}
+
+int TestCluster::Leaseholder(RangeId range) {
+  for (int i = 0; i < kNodes; ++i) {
+    Store* s = store(i);
+    if (s == nullptr) continue;
+    auto group = s->Find(range);
+    if (group != nullptr && group->CheckLease(s->clock().Peek()).valid()) return i;
+  }
+  return -1;
+}
+
+Task<absl::Status> TestCluster::WriteOn(Context ctx, int node, RangeId range, std::string key, std::string value, bool acquire) {
+  Store* s = store(node);
+  if (s == nullptr) co_return absl::AbortedError("down");
+  auto group = s->Find(range);
+  if (group == nullptr) co_return absl::AbortedError("not here");
+  LeaseCheck lease = group->CheckLease(s->clock().Peek());
+  if (!lease.valid() && acquire) {
+    Context wait = ctx.WithTimeout(2s);
+    auto acquired = co_await group->AcquireLease(wait, s->clock().Peek());
+    if (acquired.ok()) lease = *acquired;
+  }
+  if (!lease.valid()) co_return absl::AbortedError("no lease");
+  if (!keys::InBounds(group->descriptor().start_key(), group->descriptor().end_key(), key)) co_return absl::AbortedError("not in the range");
+  Command command;
+  command.lease_sequence = lease.lease.sequence;
+  storage::WriteBatch batch;
+  batch.Put(storage::ColumnFamily::kData, TestRow(key), value);
+  command.write_set = batch.TakeBytes();
+  command.stats_delta.versions = 1;
+  co_return (co_await group->Propose(ctx, std::move(command))).status();
+}
+
+absl::Status TestCluster::Write(RangeId range, const std::string& key, const std::string& value, Duration limit) {
+  const MonoTime end = sim_.now() + limit;
+  for (int turn = 0; sim_.now() < end; ++turn) {
+    int node = Leaseholder(range);
+    if (node < 0) node = turn % kNodes;
+    if (store(node) == nullptr) {
+      sim_.RunFor(10ms);
+      continue;
+    }
+    uint64_t incarnation = nodes_[node]->incarnation();
+    absl::Status s = sim_.Run(nodes_[node], [&](Context ctx) { return WriteOn(ctx, node, range, key, value, true); }, 5s);
+    if (nodes_[node]->incarnation() != incarnation) return absl::UnknownError("the node crashed");
+    if (s.code() == absl::StatusCode::kDeadlineExceeded) return absl::UnknownError("no answer");
+    if (s.ok() || s.code() == absl::StatusCode::kUnknown) return s;
+    sim_.RunFor(20ms);
+  }
+  return absl::AbortedError("nobody leads");
+}
+
+absl::Status TestCluster::Split(RangeId range, RangeId right, const std::string& key, Duration limit) {
+  const MonoTime end = sim_.now() + limit;
+  while (sim_.now() < end) {
+    absl::Status warm = Write(range, key + "~warm", "");  // somebody leads now
+    int node = Leaseholder(range);
+    if (!warm.ok() || node < 0) {
+      sim_.RunFor(50ms);
+      continue;
+    }
+    absl::Status s = sim_.Run(
+        nodes_[node],
+        [&](Context ctx) -> Task<absl::Status> {
+          auto group = store(node)->Find(range);
+          LeaseCheck lease = group->CheckLease(store(node)->clock().Peek());
+          if (!lease.valid()) co_return absl::AbortedError("no lease");
+          Command command;
+          command.lease_sequence = lease.lease.sequence;
+          SplitTrigger& split = command.split.emplace();
+          split.left = group->descriptor();
+          split.left.set_generation(split.left.generation() + 1);
+          split.right = split.left;
+          split.right.set_range_id(right);
+          split.right.set_start_key(key);
+          split.left.set_end_key(key);
+          split.served = store(node)->clock().Now();
+          co_return (co_await group->Propose(ctx, std::move(command))).status();
+        },
+        5s);
+    if (s.code() != absl::StatusCode::kAborted) return s;
+  }
+  return absl::AbortedError("nobody leads");
+}
+
+std::optional<std::string> TestCluster::Read(int i, const std::string& key) {
+  std::string value;
+  auto found = store(i)->engine().NewReader()->Get(storage::ColumnFamily::kData, TestRow(key), &value);
+  CHECK_OK(found.status());
+  return *found ? std::optional(value) : std::nullopt;
+}
+
+bool TestCluster::WaitCaughtUp(RangeId range, Duration limit) {
+  return sim_.RunUntil(
+      [&] {
+        std::set<uint64_t> applied;
+        for (int i = 0; i < kNodes; ++i) {
+          if (!nodes_[i]->alive()) continue;
+          if (store(i) == nullptr) return false;
+          auto group = store(i)->Find(range);
+          if (group == nullptr || !group->initialized()) return false;
+          applied.insert(group->applied_index());
+          raft::BasicStatus status = group->status();
+          if (status.last_index != group->applied_index()) return false;
+        }
+        return applied.size() == 1;
+      },
+      limit);
+}
+
+std::string TestCluster::Dump(int i, RangeId range) {
+  auto group = store(i)->Find(range);
+  if (group == nullptr) return "not here";
+  const v1::RangeDescriptor& d = group->descriptor();
+  std::string out = StrCat(keys::PrettyRange(d.start_key(), d.end_key()), " generation ", d.generation(), " versions ", group->stats().versions, "\n");
+  auto reader = store(i)->engine().NewReader();
+  std::string end = d.end_key().empty() ? "\xff" : d.end_key();
+  auto it = reader->NewIterator({.cf = storage::ColumnFamily::kData, .lower = storage::DataKeyBound(d.start_key()), .upper = storage::DataKeyBound(end)});
+  for (it->SeekToFirst(); it->Valid(); it->Next()) StrAppend(&out, keys::Pretty(storage::UserKey(it->key())), "=", it->value(), "\n");
+  return out;
+}
+
+void TestCluster::CheckReplicasAgree(RangeId range) {
+  std::optional<std::string> first;
+  for (int i = 0; i < kNodes; ++i) {
+    if (store(i) == nullptr) continue;
+    std::string dump = Dump(i, range);
+    if (!first.has_value()) first = dump;
+    EXPECT_EQ(*first, dump) << "range " << range << " on node " << i + 1;
+  }
+}
+
+void TestCluster::CheckLeases(const std::vector<RangeId>& ranges) {
+  for (RangeId range : ranges) {
+    std::vector<int> holders;
+    for (int i = 0; i < kNodes; ++i) {
+      Store* s = store(i);
+      if (s == nullptr) continue;
+      auto group = s->Find(range);
+      if (group != nullptr && group->CheckLease(s->clock().Peek()).valid()) holders.push_back(i + 1);
+    }
+    EXPECT_LE(holders.size(), 1u) << "range " << range << ": stores " << holders[0] << " and " << (holders.size() > 1 ? holders[1] : 0) << " both may serve at " << sim_.elapsed().count();
+  }
+}
+
+}  // namespace insula::kv

@@ -1,0 +1,109 @@
+// Three stores in the simulator, with a state machine that keeps what commands say and nothing else: for tests of consensus and of
+// stores, below kv/replica.
+//
+//   TestCluster cluster(seed);
+//   cluster.StartAll();
+//   auto r = cluster.Write(range, "key", "value");          // at whoever leads, as a client would
+//   cluster.Node(2).Crash(); … Restart
+//   cluster.CheckReplicasAgree();
+#ifndef INSULA_KV_STORE_TESTING_CLUSTER_H_
+#define INSULA_KV_STORE_TESTING_CLUSTER_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/sim/simulation.h"
+#include "kv/storage/model_engine.h"
+#include "kv/store/store.h"
+
+namespace insula::kv {
+
+// Notes what it is told; proposes nothing.
+class TestMachine : public RangeStateMachine {
+ public:
+  explicit TestMachine(RangeGroup* group) : group(group) {}
+  void AfterApply(const Applied& applied) override { ++applied_commands; }
+  void AfterSplit(const SplitTrigger& split, RangeStateMachine* right) override { splits.push_back(split.right.range_id()); }
+  void LeaseAcquired(const Lease& l) override;
+  void LeaseLost() override;
+  void SnapshotApplied() override { ++snapshots; }
+
+  RangeGroup* group;
+  Lease lease;
+  uint64_t applied_commands = 0;
+  int snapshots = 0;
+  std::vector<RangeId> splits;
+};
+
+struct TestOptions {
+  TruncationOptions truncation;
+  uint64_t log_segment_bytes = 64 << 10;
+  Duration max_offset = kDefaultMaxOffset;
+};
+
+class TestCluster {
+ public:
+  static constexpr int kNodes = 3;
+
+  explicit TestCluster(uint64_t seed, TestOptions options = {});
+  ~TestCluster();
+
+  Simulation& sim() { return sim_; }
+  SimProcess& Node(int i) { return *nodes_[i]; }  // 0-based
+  storage::ModelDisk& disk(int i) { return disks_[i]; }
+  // Null while the node is down or still starting.
+  Store* store(int i);
+  // Why the last Start of a node failed, or why it ended itself.
+  const absl::Status& trouble(int i) const { return trouble_[i]; }
+
+  void InitAll();
+  // Initialises if need be, starts all nodes and waits until they are ready.
+  void StartAll();
+  void Start(int i);
+  void Crash(int i);
+  void Restart(int i);
+  bool WaitReady(int i, Duration limit = std::chrono::seconds(60));
+
+  // The store that holds a valid lease of `range` now; -1: none.
+  int Leaseholder(RangeId range);
+  // As a client does it: tries the nodes until one leads. Result: OK (done for sure), kAborted (not done), kUnknown.
+  absl::Status Write(RangeId range, const std::string& key, const std::string& value, Duration limit = std::chrono::seconds(30));
+  Task<absl::Status> WriteOn(Context ctx, int node, RangeId range, std::string key, std::string value, bool acquire);
+  // Splits `range` at `key`, as its leaseholder. The new range's id is `right`.
+  absl::Status Split(RangeId range, RangeId right, const std::string& key, Duration limit = std::chrono::seconds(30));
+  // What store `i` shows of `key`; nullopt: nothing.
+  std::optional<std::string> Read(int i, const std::string& key);
+  // Waits until all replicas of `range` on running nodes have applied the same index.
+  bool WaitCaughtUp(RangeId range, Duration limit = std::chrono::seconds(60));
+  // All rows of `range`, one string per node.
+  std::string Dump(int i, RangeId range);
+  void CheckReplicasAgree(RangeId range);
+  // Fails the test if two stores hold a valid lease of one range. Cheap; called by Watch after events.
+  void CheckLeases(const std::vector<RangeId>& ranges);
+
+ private:
+  struct NodeRoot;
+  Sender* NoSender() { return nullptr; }
+  std::shared_ptr<void> Boot(SimProcess& process, int i);
+
+  Simulation sim_;
+  TestOptions options_;
+  std::vector<SimProcess*> nodes_;
+  std::vector<storage::ModelDisk> disks_;
+  std::vector<absl::Status> trouble_;
+  bool initialised_ = false;
+};
+
+// Where the test machine keeps `key`: a version at timestamp 1 that each write replaces.
+std::string TestRow(const std::string& key);
+
+}  // namespace insula::kv
+
+#endif  // INSULA_KV_STORE_TESTING_CLUSTER_H_
