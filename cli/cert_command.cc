@@ -6,6 +6,7 @@
 #include "base/strings.h"
 #include "base/tls/certificates.h"
 #include "cli/command_line.h"
+#include "cli/commands.h"
 
 namespace insula::cli {
 namespace {

@@ -11,6 +11,7 @@
 #include "base/status_macros.h"
 #include "base/strings.h"
 #include "cli/command_line.h"
+#include "cli/commands.h"
 #include "cli/local_cluster.h"
 #include "proto/operator/supervisor.pb.h"
 #include "tenant/tenant.h"

@@ -34,19 +34,6 @@ int RunOnLoop(const std::function<Task<absl::Status>(Context, RealWorld&)>& main
 // Path of the running binary.
 std::string SelfPath();
 
-// Subcommands. argv[0] is the command's own name ("insula tenant").
-int KvCommand(int argc, char** argv);
-int SqlCommand(int argc, char** argv);
-int ProxyCommand(int argc, char** argv);
-int OperatorCommand(int argc, char** argv);
-int UpCommand(int argc, char** argv);
-int DownCommand(int argc, char** argv);
-int StatusCommand(int argc, char** argv);
-int NodeCommand(int argc, char** argv);
-int TenantCommand(int argc, char** argv);
-int PsqlCommand(int argc, char** argv);
-int CertCommand(int argc, char** argv);
-
 }  // namespace insula::cli
 
 #endif  // INSULA_CLI_COMMAND_LINE_H_

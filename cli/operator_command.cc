@@ -5,6 +5,7 @@
 #include "base/status_macros.h"
 #include "base/strings.h"
 #include "cli/command_line.h"
+#include "cli/commands.h"
 #include "cli/role.h"
 #include "operator/certificate_stamps.h"
 #include "operator/operator.h"

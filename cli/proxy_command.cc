@@ -6,6 +6,7 @@
 #include "base/strings.h"
 #include "base/tls/tls_identity.h"
 #include "cli/command_line.h"
+#include "cli/commands.h"
 #include "cli/role.h"
 #include "proxy/server.h"
 

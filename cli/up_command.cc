@@ -18,6 +18,7 @@
 #include "base/strings.h"
 #include "cli/cluster_folder.h"
 #include "cli/command_line.h"
+#include "cli/commands.h"
 #include "cli/role.h"
 #include "cli/supervisor.h"
 

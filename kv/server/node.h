@@ -1,0 +1,68 @@
+// A KV node: one store with its replicas, the services around it, and a client of its own for the system's data.
+//
+//   Node node(runtime, &transport, engines, options);    // registers all handlers
+//   transport.Listen(address);
+//   CO_RETURN_IF_ERROR(co_await node.Start(ctx));        // redo, re-apply, consensus
+//   …
+//   co_await node.Stop(ctx);
+//
+// Runs on the seam alone: the process (cli) and the simulator build the same Node.
+#ifndef INSULA_KV_SERVER_NODE_H_
+#define INSULA_KV_SERVER_NODE_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "base/async/context.h"
+#include "base/async/task.h"
+#include "base/runtime/runtime.h"
+#include "base/runtime/transport.h"
+#include "kv/api/txn.h"
+#include "kv/storage/engine.h"
+#include "proto/kv/status.pb.h"
+
+namespace insula::kv {
+
+struct NodeOptions {
+  std::string store_path;
+  uint64_t node_id = 0;
+  std::string cluster_id;
+  std::map<uint64_t, std::string> peers;  // node id -> address, this node's included; static membership
+  std::string version;                    // for status
+  std::function<void(absl::Status)> on_fatal = [](absl::Status) {};  // the store cannot go on: end the process
+};
+
+class Node {
+ public:
+  // `transport` has this node's identity and does not listen yet. All must outlive the node.
+  Node(const Context& ctx, const Runtime& runtime, Transport* transport, storage::EngineFactory engines, NodeOptions options);
+  ~Node();
+
+  Task<absl::Status> Start(const Context& ctx);
+  Task<absl::Status> Stop(const Context& ctx);
+
+  // OK when started and all replicas have applied what was known to be committed.
+  absl::Status ready() const;
+  uint64_t leases() const;
+  uint64_t batches() const;
+  uint64_t denied() const;
+  uint64_t unflushed_bytes() const;
+  void FillStatus(const v1::NodeStatusRequest& request, v1::NodeStatusResponse* out) const;
+  // Reaches all keys of the cluster, with the node's identity.
+  Database* database();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// The explicit step that makes the store of one node of a cluster of `nodes` (ids 1…nodes), all the same on each.
+Task<absl::Status> InitNodeStore(const Context& ctx, Runtime runtime, storage::EngineFactory engines, std::string path, std::string cluster_id, uint64_t node_id,
+                                 uint64_t nodes);
+
+}  // namespace insula::kv
+
+#endif  // INSULA_KV_SERVER_NODE_H_
