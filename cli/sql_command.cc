@@ -8,8 +8,6 @@
 #include "cli/commands.h"
 #include "cli/role.h"
 #include "kv/client/database.h"
-#include "kv/client/dist_sender.h"
-#include "kv/client/stream_channel.h"
 #include "sql/server/pod.h"
 
 namespace insula::cli {
@@ -28,9 +26,7 @@ class BoundDatabase : public sql::TenantDatabase {
  public:
   BoundDatabase(const Context& ctx, RealWorld& world, const sql::TenantBinding& binding)
       : transport_(MakeGrpcTransport(world.executor(), binding.identity)),
-        channel_(ctx, transport_.get()),
-        sender_(world.executor(), world.runtime().random, &channel_, {.bootstrap = Nodes(binding)}),
-        database_(kv::MakeDatabase(ctx, world.runtime().random, &sender_)) {}
+        database_(kv::MakeDatabase(ctx, world.runtime(), transport_.get(), {.sender = {.bootstrap = Nodes(binding)}, .coordinator = {}})) {}
 
   kv::Database* database() override { return database_.get(); }
   Task<void> Shutdown() override { co_await transport_->Shutdown(Duration::zero()); }
@@ -42,8 +38,6 @@ class BoundDatabase : public sql::TenantDatabase {
     return nodes;
   }
   std::unique_ptr<Transport> transport_;
-  kv::StreamChannel channel_;
-  kv::DistSender sender_;
   std::unique_ptr<kv::Database> database_;
 };
 

@@ -10,7 +10,6 @@
 #include "kv/api/error.h"
 #include "kv/client/database.h"
 #include "kv/client/dist_sender.h"
-#include "kv/client/stream_channel.h"
 #include "kv/keys/keys.h"
 #include "kv/multiraft/raft_group.h"
 #include "kv/replica/replica.h"
@@ -50,9 +49,7 @@ class Node::Impl : private BatchExecutor, private SystemLeadership {
  public:
   Impl(const Context& ctx, const Runtime& runtime, Transport* transport, storage::EngineFactory engines, NodeOptions options)
       : options_(std::move(options)),
-        channel_(ctx, transport),
-        sender_(runtime.executor, runtime.random, &channel_, {.bootstrap = Addresses(options_.peers)}),
-        database_(MakeDatabase(ctx, runtime.random, &sender_)),
+        database_(MakeDatabase(ctx, runtime, transport, {.sender = {.bootstrap = Addresses(options_.peers)}, .coordinator = {}})),
         store_(runtime, transport, std::move(engines), StoreOptionsFor(runtime)),
         tenants_(database_.get(), runtime.clock),
         gate_([this](const Context& read, TenantId id) { return tenants_.GetById(read, id); }),
@@ -66,7 +63,7 @@ class Node::Impl : private BatchExecutor, private SystemLeadership {
 
   Task<absl::Status> Start(const Context& ctx) {
     CO_RETURN_IF_ERROR(co_await store_.Start(ctx));
-    store_.SetSender(&sender_);
+    store_.SetSender(&database_->sender());
     co_return absl::OkStatus();
   }
   Task<absl::Status> Stop(const Context& ctx) { return store_.Stop(ctx); }
@@ -102,7 +99,7 @@ class Node::Impl : private BatchExecutor, private SystemLeadership {
     store.factory = [this, executor = runtime.executor](RangeGroup* group) {
       ReplicaDeps deps;
       deps.executor = executor;
-      deps.sender = &sender_;
+      deps.sender = &database_->sender();
       deps.node_address = [this](uint64_t node) { return AddressOf(options_.peers, node); };
       deps.local_ranges = [this](std::string_view key, std::string_view end_key) { return store_.LocalRanges(key, end_key); };
       deps.on_lease = [this](uint64_t range, bool) {
@@ -154,9 +151,7 @@ class Node::Impl : private BatchExecutor, private SystemLeadership {
 
   NodeOptions options_;
   Condition lease_changed_;
-  StreamChannel channel_;
-  DistSender sender_;
-  std::unique_ptr<Database> database_;
+  std::unique_ptr<ClientDatabase> database_;
   Store store_;
   TenantStore tenants_;
   TenantGate gate_;
