@@ -47,7 +47,14 @@ class Laps {
 class Pod {
  public:
   Pod(Context ctx, PodOptions options, Runtime runtime, Transport* control)
-      : ctx_(ctx), options_(std::move(options)), runtime_(runtime), control_(control), gate_(runtime.clock), split_(runtime.network, ctx), group_(ctx) {}
+      : ctx_(ctx),
+        life_(Context::Background(runtime.executor, ctx.info()).WithCancel()),
+        options_(std::move(options)),
+        runtime_(runtime),
+        control_(control),
+        gate_(runtime.clock),
+        split_(runtime.network, life_),
+        group_(life_) {}
 
   Task<absl::Status> Run() {
     WarmUp();
@@ -56,7 +63,7 @@ class Pod {
     if (status.ok()) {
       LOG_INFO("prewarmed", {"pod", options_.id}, {"sql", addresses_.sql}, {"http", addresses_.http}, {"control", addresses_.control});
       if (options_.on_prewarmed) options_.on_prewarmed(addresses_);
-      // Until Stop, or the end of the process.
+      // Until Stop, or until the process is asked to end: what serves clients outlives that, so that it can drain.
       absl::Status waited = co_await stop_.Wait(ctx_);
       (void)waited;
       co_await Drain();
@@ -68,6 +75,7 @@ class Pod {
     co_await group_.Wait();
     clients_.reset();
     if (database_ != nullptr) co_await database_->Shutdown();
+    life_.Cancel();
     LOG_INFO("gone", {"pod", options_.id}, {"status", status});
     co_return status;
   }
@@ -94,12 +102,12 @@ class Pod {
       HttpServerOptions tls;
       tls.identity = options_.identity;
       tls.require_client_certificate = options_.require_certificates;
-      https_ = std::make_unique<HttpServer>(ctx_, split_.tls(), tls);
+      https_ = std::make_unique<HttpServer>(life_, split_.tls(), tls);
       AddStandardHandlers(https_.get(), ready, render);
       https_->Handle("POST", "/v1/stamp", stamp);
       RETURN_IF_ERROR(https_->Listen(options_.http_address).status());
     }
-    http_ = std::make_unique<HttpServer>(ctx_, split_.plain());
+    http_ = std::make_unique<HttpServer>(life_, split_.plain());
     AddStandardHandlers(http_.get(), ready, render);
     if (!options_.require_certificates) http_->Handle("POST", "/v1/stamp", stamp);
     RETURN_IF_ERROR(http_->Listen(options_.http_address).status());
@@ -176,7 +184,7 @@ class Pod {
     env.plans = &plans_;
     env.random = runtime_.random;
     env.observer = &gate_;
-    clients_ = std::make_unique<ClientServer>(ctx_, std::move(clients), env, &gate_);
+    clients_ = std::make_unique<ClientServer>(life_, std::move(clients), env, &gate_);
     group_.Spawn(clients_->Serve(listener_.get()));
     laps.Lap("serve");
     response.set_address(addresses_.sql);
@@ -189,7 +197,7 @@ class Pod {
     state_ = State::kDraining;
     gate_.Close(/*force=*/true);
     Context cleanup = Context::Background(runtime_.executor).WithTimeout(options_.drain_timeout);
-    while (gate_.activity().active_statements != 0 && !ctx_.done() && !cleanup.done()) {
+    while (gate_.activity().active_statements != 0 && !cleanup.done()) {
       absl::Status changed = co_await gate_.WaitForChange(cleanup, gate_.version());
       (void)changed;
     }
@@ -202,7 +210,8 @@ class Pod {
     }
   }
 
-  Context ctx_;
+  Context ctx_;   // asks the pod to end
+  Context life_;  // of all that it runs
   PodOptions options_;
   Runtime runtime_;
   Transport* control_;
