@@ -439,7 +439,10 @@ class JsonAgg : public States<TextState, JsonAgg<binary, object>> {
   }
   absl::Status Step(FunctionContext& ctx, TextState* s, Args args, size_t i) {
     size_t before = s->text.size();
-    if (s->any) s->text.append(", ");
+    constexpr size_t kValue = object ? 1 : 0;
+    // Of arrays and records each stands on a line of its own.
+    bool wide = !object && (IsArray(types_[kValue]) || types_[kValue] == oid::kRecord);
+    if (s->any) s->text.append(wide ? ", \n " : ", ");
     if (object) {
       if (args[0]->IsNull(i)) return PgError(sqlstate::kInvalidParameterValue, "field name must not be null");
       std::string key;
@@ -447,7 +450,6 @@ class JsonAgg : public States<TextState, JsonAgg<binary, object>> {
       AppendJsonString(key, &s->text);
       s->text.append(" : ");
     }
-    constexpr size_t kValue = object ? 1 : 0;
     RETURN_IF_ERROR(AppendValueAsJson(ctx.io, types_[kValue], args[kValue]->Get(i), false, &s->text));
     s->any = true;
     this->heap_bytes_ += s->text.size() - before;

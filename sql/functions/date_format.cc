@@ -67,6 +67,7 @@ struct Node {
   const Pattern* pattern = nullptr;
   std::string literal;
   bool fill = false;       // FM
+  bool translated = false; // TM: words without padding
   char ordinal = 0;        // 'T' TH, 't' th
 };
 
@@ -106,7 +107,8 @@ std::vector<Node> ParseFormat(std::string_view format, bool* exact) {
     while (true) {
       if (rest.starts_with("FM") || rest.starts_with("fm")) node.fill = true;
       else if (rest.starts_with("FX") || rest.starts_with("fx")) *exact = true;
-      else if (!(rest.starts_with("TM") || rest.starts_with("tm"))) break;
+      else if (rest.starts_with("TM") || rest.starts_with("tm")) node.translated = true;
+      else break;
       rest.remove_prefix(2);
     }
     const Pattern* found = nullptr;
@@ -151,6 +153,9 @@ std::string Padded(int64_t v, int width, bool fill) {
   if (!fill && missing > 0) digits.insert(0, static_cast<size_t>(missing), '0');
   return v < 0 ? "-" + digits : digits;
 }
+
+// The sign takes one of the places.
+std::string PaddedWithSign(int64_t v, int width, bool fill) { return Padded(v, v < 0 ? width - 1 : width, fill); }
 
 std::string Ordinal(std::string_view number, char style) {
   int64_t v = std::abs(std::atoll(std::string(number).c_str()));
@@ -204,11 +209,12 @@ absl::StatusOr<std::string> Field(const Node& n, const Shown& s) {
   bool fm = n.fill;
   uint8_t style = n.pattern->style;
   auto pad_word = [&](std::string word, size_t width) {
-    if (!fm && word.size() < width) word.append(width - word.size(), ' ');
+    if (!fm && !n.translated && word.size() < width) word.append(width - word.size(), ' ');
     return word;
   };
   int32_t iso_year = 0, iso_week = 0, iso_day = 0;
   if (!s.interval) IsoYearWeek(s.date, &iso_year, &iso_week, &iso_day);
+  if (iso_year <= 0) iso_year = 1 - iso_year;
   switch (n.key) {
     case Key::kHH12: {
       int64_t h = s.hours % 12;
@@ -252,9 +258,11 @@ absl::StatusOr<std::string> Field(const Node& n, const Shown& s) {
       if (n.key == Key::kDy) return Cased(name.substr(0, 3), style);
       return pad_word(Cased(name, style), 9);
     }
-    case Key::kDDD: return Padded(s.interval ? c.month * 30 + c.day : s.date - DateFromCivil(c.year, 1, 1) + 1, 3, fm);
+    case Key::kDDD:
+      if (s.interval) return PaddedWithSign((c.year * 12 + c.month) * 30 + c.day, 3, fm);
+      return Padded(s.date - DateFromCivil(c.year, 1, 1) + 1, 3, fm);
     case Key::kIDDD: return Padded(iso_day, 3, fm);
-    case Key::kDD: return Padded(c.day, 2, fm);
+    case Key::kDD: return PaddedWithSign(c.day, 2, fm);
     case Key::kD:
       if (s.interval) return InvalidForInterval();
       return StrCat(DayOfWeek(s.date) + 1);
@@ -281,7 +289,7 @@ absl::StatusOr<std::string> Field(const Node& n, const Shown& s) {
     case Key::kYYY: return Padded(ShownYear(s) % 1000, 3, fm);
     case Key::kYY: return Padded(ShownYear(s) % 100, 2, fm);
     case Key::kY: return StrCat(ShownYear(s) % 10);
-    case Key::kIYYY: return Padded(iso_year > 0 ? iso_year : 1 - iso_year, 4, fm);
+    case Key::kIYYY: return Padded(iso_year, 4, fm);
     case Key::kIYY: return Padded(iso_year % 1000, 3, fm);
     case Key::kIY: return Padded(iso_year % 100, 2, fm);
     case Key::kI: return StrCat(iso_year % 10);

@@ -123,9 +123,12 @@ struct Extractors {
 
 // ---- AT TIME ZONE
 
-absl::StatusOr<int64_t> ZoneOffset(const Interval& v, V shown) {
+absl::StatusOr<int64_t> ZoneOffset(FunctionContext& ctx, V bytes) {
+  Interval v = DecodeInterval(bytes);
   if (v.months != 0 || v.days != 0) {
-    return PgError(sqlstate::kInvalidParameterValue, "interval time zone must not include months or days");
+    std::string shown;
+    AppendInterval(ctx.io.datetime(), v, &shown);
+    return PgError(sqlstate::kInvalidParameterValue, StrCat("interval time zone \"", shown, "\" must not include months or days"));
   }
   return v.us / kUsPerSecond;
 }
@@ -152,20 +155,20 @@ void RegisterZones(Registrar& r) {
              ASSIGN_OR_RETURN(const TimeZone* tz, TimeZoneByName(zone));
              return InstantOfLocal(*tz, local);
            }>);
-  r.Scalar("timestamptz_izone", Lift<[](V interval, int64_t us) -> I {
-             ASSIGN_OR_RETURN(int64_t east, ZoneOffset(DecodeInterval(interval), interval));
+  r.Scalar("timestamptz_izone", Lift<[](FunctionContext& ctx, V interval, int64_t us) -> I {
+             ASSIGN_OR_RETURN(int64_t east, ZoneOffset(ctx, interval));
              return ShiftTimestamp(us, east * kUsPerSecond);
            }>);
-  r.Scalar("timestamp_izone", Lift<[](V interval, int64_t local) -> I {
-             ASSIGN_OR_RETURN(int64_t east, ZoneOffset(DecodeInterval(interval), interval));
+  r.Scalar("timestamp_izone", Lift<[](FunctionContext& ctx, V interval, int64_t local) -> I {
+             ASSIGN_OR_RETURN(int64_t east, ZoneOffset(ctx, interval));
              return ShiftTimestamp(local, -east * kUsPerSecond);
            }>);
   r.Scalar("timetz_zone", Lift<[](FunctionContext& ctx, V zone, V timetz) -> S {
              ASSIGN_OR_RETURN(const TimeZone* tz, TimeZoneByName(zone));
              return TimeTzAt(timetz, tz->At(ctx.transaction_time_us).offset_s);
            }>);
-  r.Scalar("timetz_izone", Lift<[](V interval, V timetz) -> S {
-             ASSIGN_OR_RETURN(int64_t east, ZoneOffset(DecodeInterval(interval), interval));
+  r.Scalar("timetz_izone", Lift<[](FunctionContext& ctx, V interval, V timetz) -> S {
+             ASSIGN_OR_RETURN(int64_t east, ZoneOffset(ctx, interval));
              return TimeTzAt(timetz, east);
            }>);
 }

@@ -1,7 +1,6 @@
 // Functions and operators of json and jsonb.
 //
-// Both are text in memory (json.h): each call parses what it looks at. A part taken out of a json value is printed anew, without the
-// blanks it had.
+// Both are text in memory (json.h): each call parses what it looks at. A part taken out of a json value keeps its text.
 #include <algorithm>
 #include <charconv>
 #include <memory>
@@ -32,6 +31,7 @@ using S = absl::StatusOr<std::string>;
 absl::Status Invalid(V message) { return PgError(sqlstate::kInvalidParameterValue, message); }
 
 std::string Print(const JsonValue& v, bool binary) {
+  if (!binary && !v.raw.empty()) return std::string(v.raw);
   std::string out;
   AppendJson(v, binary, &out);
   return out;
@@ -99,6 +99,7 @@ absl::StatusOr<int64_t> ArrayLength(V json) {
 }
 
 JsonValue StripNulls(JsonValue v) {
+  v.raw = {};
   std::erase_if(v.members, [](const auto& m) { return m.second.kind == Kind::kNull; });
   for (auto& m : v.members) m.second = StripNulls(std::move(m.second));
   for (auto& e : v.elements) e = StripNulls(std::move(e));
@@ -325,8 +326,11 @@ Datum ToDatum(std::optional<std::string> v) { return v ? Datum::Bytes(*std::move
 template <bool as_text, bool binary>
 Cursor OpenElements(FunctionContext&, const SetCall& call) {
   ASSIGN_OR_RETURN(JsonValue v, ParseJson(call.args[0].bytes_value()));
-  if (v.kind == Kind::kObject) return Invalid(binary ? "cannot extract elements from an object" : "cannot deconstruct an object as an array");
-  if (v.kind != Kind::kArray) return Invalid(binary ? "cannot extract elements from a scalar" : "cannot deconstruct a scalar");
+  if (v.kind != Kind::kArray) {
+    bool object = v.kind == Kind::kObject;
+    if (binary) return Invalid(object ? "cannot extract elements from an object" : "cannot extract elements from a scalar");
+    return Invalid(StrCat("cannot call json_array_elements", as_text ? "_text" : "", object ? " on a non-array" : " on a scalar"));
+  }
   std::vector<std::vector<Datum>> rows;
   for (const JsonValue& e : v.elements) rows.push_back({ToDatum(Give(&e, as_text, binary))});
   return std::make_unique<RowsCursor>(std::move(rows));

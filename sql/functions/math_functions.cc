@@ -26,18 +26,11 @@ constexpr double kPi = 3.14159265358979323846;
 
 // ---- degrees: exact where a school book is
 
-// Reduced to a quadrant by symmetry; the few exact angles are constants.
-double SinDegrees0To90(double x) {
-  if (x == 0) return 0;
-  if (x == 30) return 0.5;
-  if (x == 90) return 1;
-  if (x <= 30) return std::sin(x * (kPi / 180)) / (std::sin(30 * (kPi / 180)) / 0.5);
-  return std::cos((90 - x) * (kPi / 180));
-}
-double CosDegrees0To90(double x) {
-  if (x == 60) return 0.5;
-  return SinDegrees0To90(90 - x);
-}
+// Scaled so that 30, 45 and 60 degrees come out exact: each range is divided by its own value at the exact angle.
+double Sin0To30(double x) { return std::sin(x * (kPi / 180)) / std::sin(30 * (kPi / 180)) / 2; }
+double Cos0To60(double x) { return 1 - (1 - std::cos(x * (kPi / 180))) / (1 - std::cos(60 * (kPi / 180))) / 2; }
+double SinDegrees0To90(double x) { return x <= 30 ? Sin0To30(x) : Cos0To60(90 - x); }
+double CosDegrees0To90(double x) { return x <= 60 ? Cos0To60(x) : Sin0To30(90 - x); }
 F SinDegrees(double v) {
   if (std::isnan(v)) return v;
   if (std::isinf(v)) return InputOutOfRange();
@@ -65,29 +58,20 @@ F CosDegrees(double v) {
   return sign * CosDegrees0To90(x);
 }
 double TanDegrees(double s, double c) {
-  double t = s / c;
+  double t = s / c / (SinDegrees0To90(45) / CosDegrees0To90(45));
   return t == 0 ? 0 : t;
 }
-double ToDegrees(double radians) { return radians / (kPi / 180); }
-// asin, acos and atan in degrees with 30, 45, 60, 90 exact.
+double Asin0ToHalf(double v) { return std::asin(v) / std::asin(0.5) * 30; }
+double AcosHalfTo1(double v) { return std::acos(v) / std::acos(0.5) * 60; }
 double AsinDegrees(double v) {
-  double a = std::fabs(v), d;
-  if (a == 0.5) d = 30;
-  else if (a == 1) d = 90;
-  else d = ToDegrees(std::asin(a));
+  double a = std::fabs(v), d = a <= 0.5 ? Asin0ToHalf(a) : 90 - AcosHalfTo1(a);
   return v < 0 ? -d : d;
 }
 double AcosDegrees(double v) {
-  if (v == 0.5) return 60;
-  if (v == -0.5) return 120;
-  if (v == 0) return 90;
-  return ToDegrees(std::acos(v));
+  double a = std::fabs(v), d = a <= 0.5 ? 90 - Asin0ToHalf(a) : AcosHalfTo1(a);
+  return v < 0 ? 180 - d : d;
 }
-double AtanDegrees(double v) {
-  double a = std::fabs(v);
-  double d = a == 1 ? 45 : (std::isinf(a) ? 90 : ToDegrees(std::atan(a)));
-  return v < 0 ? -d : d;
-}
+double AtanDegrees(double v) { return std::atan(v) / std::atan(1.0) * 45; }
 
 // ---- exponentials
 
@@ -204,7 +188,7 @@ void RegisterTrigonometry(Registrar& r) {
   r.Scalar("dasind", Lift<[](double v) -> F { if (v < -1 || v > 1) return InputOutOfRange(); return AsinDegrees(v); }>);
   r.Scalar("dacosd", Lift<[](double v) -> F { if (v < -1 || v > 1) return InputOutOfRange(); return AcosDegrees(v); }>);
   r.Scalar("datand", Lift<[](double v) { return AtanDegrees(v); }>);
-  r.Scalar("datan2d", Lift<[](double y, double x) { return ToDegrees(std::atan2(y, x)); }>);
+  r.Scalar("datan2d", Lift<[](double y, double x) { return std::atan2(y, x) / std::atan(1.0) * 45; }>);
   r.Scalar("dsinh", Lift<[](double v) { return std::sinh(v); }>);
   r.Scalar("dcosh", Lift<[](double v) -> F { return std::cosh(v); }>);
   r.Scalar("dtanh", Lift<[](double v) { return std::tanh(v); }>);
@@ -224,7 +208,7 @@ void RegisterMathFunctions(Registrar& r) {
   r.Scalar("dceil", Lift<[](double v) { return std::ceil(v); }>);
   r.Scalar("dfloor", Lift<[](double v) { return std::floor(v); }>);
   r.Scalar("dtrunc", Lift<[](double v) { return std::trunc(v); }>);
-  r.Scalar("dsign", Lift<[](double v) { return v > 0 ? 1.0 : (v < 0 ? -1.0 : (v == 0 ? 0.0 : v)); }>);
+  r.Scalar("dsign", Lift<[](double v) { return v > 0 ? 1.0 : (v < 0 ? -1.0 : 0.0); }>);
   r.Scalar("dsqrt", Lift<[](double v) -> F {
              if (v < 0) return PgError("2201F", "cannot take square root of a negative number");
              return std::sqrt(v);

@@ -183,27 +183,34 @@ std::string Scientific(const Numeric& value, const Format& f) {
 class Writer {
  public:
   Writer(const Format& f, const Numeric& value) : f_(f) {
-    int places = f.shifted ? 0 : f.after;
+    width_ = f.before + f.shift;
+    if (!value.IsFinite()) {  // "NaN" and "Infinity" take the places of digits
+      negative_ = value.Sign() < 0 && !value.IsNaN();
+      whole_ = value.IsNaN() ? "NaN" : "Infinity";
+      overflow_ = static_cast<int>(whole_.size()) > width_;
+      show_point_ = overflow_;
+      last_shown_ = overflow_ ? f.after : 0;
+      return;
+    }
     Numeric shifted = value;
     if (f.shifted && f.shift > 0) {
       auto factor = Numeric::Power(Numeric(10), Numeric(int64_t{f.shift}));
       auto product = factor.ok() ? Numeric::Multiply(value, *factor) : factor;
       if (product.ok()) shifted = *product;
     }
-    Numeric rounded = shifted.Round(places);
+    Numeric rounded = shifted.Round(f.shifted ? 0 : f.after);
     negative_ = rounded.Sign() < 0;
     std::string text = rounded.Abs().ToString();
     size_t point = text.find('.');
     whole_ = text.substr(0, point);
     if (point != std::string::npos) fraction_ = text.substr(point + 1);
-    width_ = f.before + f.shift;
-    // A zero before the point shows only where the format has no fraction, or a 0 there.
-    if (whole_ == "0" && ((f.point && f.after > 0) || width_ == 0)) whole_.clear();
-    overflow_ = static_cast<int>(whole_.size()) > width_;
     last_shown_ = f.after;
     if (f.fill) {
       last_shown_ = std::max(f.last_zero + 1, static_cast<int>(fraction_.find_last_not_of('0') + 1));
     }
+    overflow_ = static_cast<int>(whole_.size()) > width_;
+    // A zero before the point shows only where the format has no fraction to show, or a 0 there.
+    if (whole_ == "0" && !overflow_ && f.point && last_shown_ > 0) whole_.clear();
   }
 
   std::string Run() {
@@ -212,7 +219,7 @@ class Writer {
   }
 
  private:
-  bool OwnSign() const { return !(f_.sign || f_.minus || f_.plus || f_.sign_anywhere); }
+  bool OwnSign() const { return !(f_.sign || f_.minus || f_.sign_anywhere); }
 
   // Before the first digit or the point.
   void LeadSign() {
@@ -261,7 +268,7 @@ class Writer {
       case Key::kPoint:
         LeadSign();
         after_point_ = true;
-        out_.push_back('.');
+        if (overflow_ || (show_point_ && f_.after > 0)) out_.push_back('.');
         break;
       case Key::kGroup:
         if (started_) out_.push_back(',');
@@ -285,7 +292,7 @@ class Writer {
         break;
       case Key::kCurrency: out_.push_back(' '); break;
       case Key::kOrdinal:
-        if (!negative_ && !f_.point) out_.append(n.lower ? AsciiLower(OrdinalSuffix(whole_)) : std::string(OrdinalSuffix(whole_)));
+        if (!negative_ && !f_.point && !overflow_) out_.append(n.lower ? AsciiLower(OrdinalSuffix(whole_)) : std::string(OrdinalSuffix(whole_)));
         break;
       case Key::kLiteral: out_.append(n.literal); break;
       default: break;
@@ -294,7 +301,7 @@ class Writer {
 
   const Format& f_;
   std::string whole_, fraction_, out_;
-  bool negative_ = false, overflow_ = false, started_ = false, after_point_ = false;
+  bool negative_ = false, overflow_ = false, started_ = false, after_point_ = false, show_point_ = true;
   int width_ = 0, place_ = 0, fraction_place_ = 0, last_shown_ = 0;
 };
 
@@ -307,11 +314,9 @@ absl::StatusOr<std::string> FormatNumber(const Numeric& value, std::string_view 
       if (n.key == Key::kRoman) return Roman(value.Round(0), n.lower, f.fill);
     }
   }
-  if (!value.IsFinite()) {
-    // As many # as there are places.
-    std::string out(static_cast<size_t>(f.before), '#');
-    if (f.after > 0) StrAppend(&out, ".", std::string(static_cast<size_t>(f.after), '#'));
-    return StrCat(f.fill ? "" : " ", out);
+  if (!value.IsFinite() && f.exponent) {
+    // The exponent's place is filled, too.
+    return StrCat(f.fill ? "" : " ", std::string(static_cast<size_t>(f.before), '#'), ".", std::string(static_cast<size_t>(f.after) + 4, '#'));
   }
   if (f.exponent) return Scientific(value, f);
   return Writer(f, value).Run();

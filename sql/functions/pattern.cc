@@ -351,7 +351,7 @@ absl::StatusOr<std::string> TranslateRegex(std::string_view pattern, RegexFlags*
 
 absl::StatusOr<std::string> SimilarToRegex(std::string_view pattern, std::string_view escape) {
   if (escape.size() > 1 && Utf8Count(escape) > 1) {
-    return PgErrorBuilder("22019", "invalid escape string")
+    return PgErrorBuilder("22025", "invalid escape string")
         .Hint("Escape string must be empty or one character.")
         .Build();
   }
@@ -414,7 +414,7 @@ absl::StatusOr<std::string> LikeEscape(std::string_view pattern, std::string_vie
     return out;
   }
   if (Utf8Count(escape) > 1) {
-    return PgErrorBuilder("22019", "invalid escape string")
+    return PgErrorBuilder("22025", "invalid escape string")
         .Hint("Escape string must be empty or one character.")
         .Build();
   }
@@ -454,7 +454,9 @@ absl::StatusOr<bool> Like(std::string_view text, std::string_view pattern, bool 
         continue;
       }
       if (c == '\\') {
-        if (p + 1 >= pattern.size()) return PgError("22025", "LIKE pattern must not end with escape character");
+        if (t < text.size() && p + 1 >= pattern.size()) {
+          return PgError("22025", "LIKE pattern must not end with escape character");
+        }
         if (t < text.size() && text[t] == pattern[p + 1]) {
           ++t;
           p += 2;
@@ -489,6 +491,28 @@ absl::StatusOr<bool> Like(std::string_view text, std::string_view pattern, bool 
   }
 }
 
+namespace {
+
+// RE2's error in PostgreSQL's words.
+std::string_view RegexError(const re2::RE2& regex, std::string* storage) {
+  switch (regex.error_code()) {
+    case re2::RE2::ErrorMissingParen:
+    case re2::RE2::ErrorUnexpectedParen: return "parentheses () not balanced";
+    case re2::RE2::ErrorMissingBracket: return "brackets [] not balanced";
+    case re2::RE2::ErrorRepeatArgument:
+    case re2::RE2::ErrorRepeatOp: return "quantifier operand invalid";
+    case re2::RE2::ErrorRepeatSize: return "invalid repetition count(s)";
+    case re2::RE2::ErrorBadEscape:
+    case re2::RE2::ErrorTrailingBackslash: return "invalid escape \\ sequence";
+    case re2::RE2::ErrorBadCharRange: return "invalid character range";
+    case re2::RE2::ErrorBadCharClass: return "invalid character class";
+    case re2::RE2::ErrorPatternTooLarge: return "regular expression is too complex";
+    default: *storage = regex.error(); return *storage;
+  }
+}
+
+}  // namespace
+
 PatternCache::PatternCache() = default;
 PatternCache::~PatternCache() = default;
 
@@ -511,7 +535,10 @@ absl::StatusOr<const re2::RE2*> PatternCache::Regex(std::string_view pattern, Re
     options.set_case_sensitive(!flags.ignore_case);
     if (flags.newline_anchors) translated = StrCat("(?m:", translated, ")");
     auto regex = std::make_unique<re2::RE2>(re2::StringPiece(translated.data(), translated.size()), options);
-    if (!regex->ok()) return InvalidRegex(regex->error());
+    if (!regex->ok()) {
+      std::string storage;
+      return InvalidRegex(RegexError(*regex, &storage));
+    }
     if (entries_.size() >= kMaxCached) entries_.clear();
     it = entries_.emplace(key, Entry{std::move(regex)}).first;
   }

@@ -135,7 +135,9 @@ const OperatorInfo* DefaultOperator(std::string_view name, Oid type);
 // Argument types are oid::kUnknown for untyped literals and NULL.
 struct ResolvedCall {
   const FunctionInfo* function = nullptr;
-  std::vector<Oid> arg_types;   // what each given argument must be cast to (implicitly), polymorphic types resolved
+  // What each given argument must be cast to (implicitly), polymorphic types resolved. An untyped literal for a parameter of type
+  // "any" stays kUnknown: pass its text in a vector of that type.
+  std::vector<Oid> arg_types;
   Oid result = kInvalidOid;     // resolved; kRecord for functions with OUT columns
   // The arguments from this index on are elements of an array of type ArrayTypeOf(variadic_element) that the caller builds;
   // -1: no such thing. For VARIADIC "any" it stays -1 and they are passed one by one.

@@ -268,7 +268,7 @@ absl::StatusOr<ResolvedCall> Finish(const Candidate& c, std::span<const Oid> act
   for (size_t i = 0; i < c.args.size(); ++i) {
     Oid declared = c.args[i];
     if (declared == oid::kAny) {
-      call.arg_types.push_back(actual[i] == oid::kUnknown ? oid::kText : actual[i]);
+      call.arg_types.push_back(actual[i]);  // whatever it is, even unknown
       continue;
     }
     ASSIGN_OR_RETURN(Oid type, Substitute(p, declared));

@@ -192,7 +192,7 @@ S ConvertTo(std::string_view text, std::string_view encoding) {
 }
 
 S Chr(int64_t code) {
-  if (code < 0) return PgError(sqlstate::kProgramLimitExceeded, "character number must be positive");
+  if (code < 0) return PgError(sqlstate::kInvalidParameterValue, "character number must be positive");
   if (code == 0) return PgError(sqlstate::kProgramLimitExceeded, "null character not permitted");
   if (code > 0x10FFFF) {
     return PgError(sqlstate::kProgramLimitExceeded, StrCat("requested character too large for encoding: ", code));
@@ -202,6 +202,49 @@ S Chr(int64_t code) {
   }
   std::string out;
   AppendUtf8(static_cast<uint32_t>(code), &out);
+  return out;
+}
+
+// unistr(): \\XXXX, \\+XXXXXX, \\uXXXX, \\UXXXXXXXX and a doubled backslash.
+S Unistr(std::string_view s) {
+  auto invalid = [](std::string_view what) { return PgError(sqlstate::kSyntaxError, what); };
+  std::string out;
+  uint32_t high = 0;  // first half of a surrogate pair
+  while (!s.empty()) {
+    if (s[0] != '\\' || s.starts_with("\\\\")) {
+      if (high != 0) return invalid("invalid Unicode surrogate pair");
+      out.push_back(s[0]);
+      s.remove_prefix(s[0] == '\\' ? 2 : 1);
+      continue;
+    }
+    size_t skip = 1, digits = 4;
+    if (s.size() > 1 && (s[1] == '+' || s[1] == 'u' || s[1] == 'U')) {
+      skip = 2;
+      digits = s[1] == '+' ? 6 : s[1] == 'u' ? 4 : 8;
+    }
+    uint32_t code = 0;
+    for (size_t i = skip; i < skip + digits; ++i) {
+      size_t digit = i < s.size() ? std::string_view(kHex).find(static_cast<char>(s[i] | 0x20)) : std::string_view::npos;
+      if (digit == std::string_view::npos) {
+        return PgErrorBuilder(sqlstate::kSyntaxError, "invalid Unicode escape")
+            .Hint("Unicode escapes must be \\XXXX, \\+XXXXXX, \\uXXXX, or \\UXXXXXXXX.")
+            .Build();
+      }
+      code = code << 4 | static_cast<uint32_t>(digit);
+    }
+    s.remove_prefix(skip + digits);
+    bool is_high = code >= 0xD800 && code < 0xDC00, is_low = code >= 0xDC00 && code < 0xE000;
+    if (is_low != (high != 0)) return invalid("invalid Unicode surrogate pair");
+    if (is_high) {
+      high = code;
+      continue;
+    }
+    if (is_low) code = 0x10000 + ((high & 0x3FF) << 10) + (code & 0x3FF);
+    high = 0;
+    if (code == 0 || code > 0x10FFFF) return invalid("invalid Unicode code point");
+    AppendUtf8(code, &out);
+  }
+  if (high != 0) return invalid("invalid Unicode surrogate pair");
   return out;
 }
 
@@ -272,6 +315,7 @@ void RegisterTextCodecFunctions(Registrar& r) {
              size_t n;
              return DecodeUtf8(s, &n);
            }>);
+  r.Scalar("unistr", Lift<[](std::string_view s) { return Unistr(s); }>);
   r.Scalar("to_hex32", Lift<[](int64_t v) { return HexNumber(static_cast<uint32_t>(v)); }>);
   r.Scalar("to_hex64", Lift<[](int64_t v) { return HexNumber(static_cast<uint64_t>(v)); }>);
   r.Scalar("gen_random_uuid", [](FunctionContext& ctx, std::span<const Vector* const>, size_t rows, Vector* out) -> absl::Status {

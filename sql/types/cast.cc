@@ -123,12 +123,6 @@ absl::StatusOr<Datum> CastInt(const IoContext& io, Oid from, int64_t v, Oid to) 
     case oid::kChar:
       if (v < -128 || v > 127) return OutOfRange("\"char\"");
       return Datum::Bytes(v == 0 ? std::string() : std::string(1, static_cast<char>(v)));
-    case oid::kBit: {
-      std::string bits;
-      int width = from == oid::kInt8 ? 64 : 32;
-      for (int i = width - 1; i >= 0; --i) bits.push_back(v >> i & 1 ? '1' : '0');
-      return Datum::Bytes(std::move(bits));
-    }
     default: break;
   }
   if (IsUnsigned(to)) {
@@ -136,6 +130,13 @@ absl::StatusOr<Datum> CastInt(const IoContext& io, Oid from, int64_t v, Oid to) 
     return Datum::Int(static_cast<uint32_t>(v));
   }
   return Datum::Int(v);
+}
+
+// The lowest bits, as many as bit(n) has; bit alone is bit(1).
+Datum IntToBits(int64_t v, int32_t typmod) {
+  std::string bits;
+  for (int32_t i = std::max(typmod, 1) - 1; i >= 0; --i) bits.push_back(v >> std::min(i, 63) & 1 ? '1' : '0');
+  return Datum::Bytes(std::move(bits));
 }
 
 absl::StatusOr<Datum> CastFloat(double v, Oid to) {
@@ -263,7 +264,9 @@ absl::StatusOr<Datum> CastByPath(const IoContext& io, Oid from, const Datum& val
                                  CastContext context) {
   switch (method) {
     case CastMethod::kSame: return value;
-    case CastMethod::kFunction: return CastFunction(io, from, value, target.oid);
+    case CastMethod::kFunction:
+      if (target.oid == oid::kBit && value.Is(PhysicalKind::kInt)) return IntToBits(value.int_value(), target.typmod);
+      return CastFunction(io, from, value, target.oid);
     case CastMethod::kInOut: return TextIn(io, SqlType{target.oid}, TextOut(io, SqlType{from}, value));
     case CastMethod::kArray: return CastArray(io, value, target, context);
   }

@@ -163,7 +163,8 @@ absl::StatusOr<Numeric> ExtractFromTime(std::string_view field, int64_t us);
 absl::StatusOr<Numeric> ExtractFromTimeTz(std::string_view field, const TimeTz& v);
 absl::StatusOr<Numeric> ExtractFromInterval(std::string_view field, const Interval& v);
 
-// ---- the zone that AT TIME ZONE names; 22023 `time zone "x" not recognized`
+// ---- the zone that AT TIME ZONE names: an abbreviation, a name, or an offset with POSIX's sign ("-8" is east). 22023 `time zone
+// "x" not recognized`
 absl::StatusOr<const TimeZone*> TimeZoneByName(std::string_view name);
 
 }  // namespace insula::sql

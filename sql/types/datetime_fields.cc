@@ -126,7 +126,6 @@ absl::StatusOr<Numeric> ExtractFromTimestamp(std::string_view field, int64_t us,
   Unit unit;
   *is_null = false;
   if (!internal::FindUnit(name, &unit)) return NotRecognized(name, kType);
-  if (unit >= Unit::kTimezone) return NotSupported(name, kType);
   if (IsInfiniteTimestamp(us)) return Infinite(us > 0, unit, is_null);
   CivilTime c = CivilFromTimestamp(us);
   Numeric out;
@@ -277,10 +276,14 @@ bool TruncateCivil(Unit unit, CivilTime* c) {
 }
 
 absl::StatusOr<int64_t> TruncateLocal(std::string_view name, std::string_view type, int64_t local) {
+  if (IsInfiniteTimestamp(local)) return local;
   Unit unit;
   std::string lower = UnitText(name);
-  if (!internal::FindUnit(lower, &unit)) return NotRecognized(lower, type);
-  if (IsInfiniteTimestamp(local)) return local;
+  bool known = internal::FindUnit(lower, &unit);
+  // Fields that are no lengths of time.
+  if (!known || unit == Unit::kDow || unit == Unit::kIsoDow || unit == Unit::kDoy || unit == Unit::kEpoch) {
+    return NotRecognized(lower, type);
+  }
   CivilTime c = CivilFromTimestamp(local);
   if (!TruncateCivil(unit, &c)) return NotSupported(lower, type);
   int64_t us = TimestampFromCivil(c);

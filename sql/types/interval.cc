@@ -240,6 +240,7 @@ class IntervalParser {
         rest_.remove_prefix(1);  // years-months
         Amount months;
         if (Failure f = Number(negative, &months); f != Failure::kNone) return f;
+        if (At('-')) return Failure::kSyntax;  // a date
         if (std::llabs(months.whole) >= 12) return Failure::kOverflow;
         if (Failure f = Add(number, Unit::kYear); f != Failure::kNone) return f;
         if (Failure f = Add(months, Unit::kMonth); f != Failure::kNone) return f;

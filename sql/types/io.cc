@@ -225,7 +225,7 @@ absl::StatusOr<Datum> TextIn(const IoContext& io, SqlType type, std::string_view
       return of_bytes(internal::FitBits(type.oid, type.typmod, bits, false));
     }
     case oid::kJson: {
-      RETURN_IF_ERROR(ParseJson(text).status());
+      RETURN_IF_ERROR(ParseJson(text, /*decode_unicode=*/false).status());
       return Datum::Bytes(text);
     }
     case oid::kJsonb: return of_bytes(NormalizeJsonText(text));

@@ -16,7 +16,7 @@ constexpr int kMaxDepth = 6400;
 
 class Parser {
  public:
-  explicit Parser(std::string_view text) : all_(text), rest_(text) {}
+  Parser(std::string_view text, bool decode_unicode) : rest_(text), decode_unicode_(decode_unicode) {}
 
   absl::StatusOr<JsonValue> Parse() {
     JsonValue v;
@@ -52,6 +52,13 @@ class Parser {
   absl::Status Value(JsonValue* v, int depth) {
     if (depth > kMaxDepth) return PgError("54001", "stack depth limit exceeded");
     Skip();
+    const char* begin = rest_.data();
+    RETURN_IF_ERROR(Unspaced(v, depth));
+    v->raw = std::string_view(begin, static_cast<size_t>(rest_.data() - begin));
+    return absl::OkStatus();
+  }
+
+  absl::Status Unspaced(JsonValue* v, int depth) {
     if (rest_.empty()) return Error("The input string ended unexpectedly.");
     switch (rest_[0]) {
       case '{': return Object(v, depth);
@@ -122,6 +129,7 @@ class Parser {
   absl::Status UnicodeEscape(std::string* out) {
     uint32_t c;
     if (!Hex4(&c)) return Error("\"\\u\" must be followed by four hexadecimal digits.");
+    if (!decode_unicode_) return absl::OkStatus();
     if (c == 0) {
       return PgErrorBuilder("22P05", "unsupported Unicode escape sequence")
           .Detail("\\u0000 cannot be converted to text.")
@@ -219,7 +227,8 @@ class Parser {
     }
   }
 
-  std::string_view all_, rest_;
+  std::string_view rest_;
+  bool decode_unicode_;
 };
 
 bool KeyLess(const std::string& a, const std::string& b) { return a.size() != b.size() ? a.size() < b.size() : a < b; }
@@ -263,7 +272,7 @@ const JsonValue* JsonValue::Element(int64_t index) const {
   return &elements[static_cast<size_t>(index)];
 }
 
-absl::StatusOr<JsonValue> ParseJson(std::string_view text) { return Parser(text).Parse(); }
+absl::StatusOr<JsonValue> ParseJson(std::string_view text, bool decode_unicode) { return Parser(text, decode_unicode).Parse(); }
 
 void NormalizeJson(JsonValue* v) {
   for (auto& e : v->elements) NormalizeJson(&e);

@@ -31,6 +31,7 @@ struct JsonValue {
   bool boolean = false;
   std::string text;     // strings: decoded
   Numeric number;
+  std::string_view raw;              // the text it was parsed from, within ParseJson's argument; empty for values made otherwise
   std::vector<JsonValue> elements;   // arrays
   std::vector<JsonMember> members;   // objects: in order of input, or jsonb's
 
@@ -44,8 +45,9 @@ struct JsonMember {
   JsonValue second;
 };
 
-// 22P02 `invalid input syntax for type json` with detail.
-absl::StatusOr<JsonValue> ParseJson(std::string_view text);
+// 22P02 `invalid input syntax for type json` with detail. `decode_unicode` false: \u escapes are checked but not decoded, as json
+// input does, so that ones that no text can hold pass.
+absl::StatusOr<JsonValue> ParseJson(std::string_view text, bool decode_unicode = true);
 // Sorts and dedupes members, recursively.
 void NormalizeJson(JsonValue* v);
 // jsonb's input: parse, normalise, print.

@@ -191,6 +191,10 @@ const TimeZone* TimeZone::Fixed(int32_t offset_s) {
 absl::StatusOr<const TimeZone*> TimeZoneByName(std::string_view name) {
   int32_t offset;
   if (internal::FindZoneAbbreviation(AsciiLower(name), &offset)) return TimeZone::Fixed(offset);
+  // A bare offset has POSIX's sign here, west of Greenwich (SET TimeZone, and so Find, has ISO's).
+  if (!name.empty() && !(name[0] >= 'a' && name[0] <= 'z') && !(name[0] >= 'A' && name[0] <= 'Z') && ParseOffset(name, &offset)) {
+    return TimeZone::Fixed(-offset);
+  }
   const TimeZone* zone = TimeZone::Find(name);
   if (zone == nullptr) {
     return PgError(sqlstate::kInvalidParameterValue, StrCat("time zone \"", name, "\" not recognized"));

@@ -271,6 +271,7 @@ class TypeNameParser {
       bool is_char = name == "char" || name == "character" || name == "nchar" || name == "national char" ||
                      name == "national character";
       if ((is_char || name == "bit") && mods.empty()) mods.push_back(1);
+      if (name == "interval" && mods.size() == 1) mods.insert(mods.begin(), kFullRange);  // only the precision was given
       ASSIGN_OR_RETURN(type, TypeByName(is_char ? "character" : name, mods));
     }
     if (!array) return type;
