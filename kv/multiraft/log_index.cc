@@ -21,14 +21,11 @@ const LogEngine::RangeLog* LogEngine::FindRange(RangeId range) const {
 
 void LogEngine::Dead(const Location& at) {
   if (at.segment == 0) return;
-  // Few segments: a search from the oldest is short.
-  for (Segment& s : segments_) {
-    if (s.number != at.segment) continue;
-    CHECK_GE(s.live, at.length) << "segment " << s.number;
-    s.live -= at.length;
-    return;
-  }
-  CHECK(false) << "segment " << at.segment << " is gone but had a live record";
+  // Segments are numbered without gaps.
+  CHECK(!segments_.empty() && at.segment >= segments_.front().number && at.segment <= segments_.back().number) << "segment " << at.segment << " is gone but had a live record";
+  Segment& s = segments_[at.segment - segments_.front().number];
+  CHECK_GE(s.live, at.length) << "segment " << s.number;
+  s.live -= at.length;
 }
 
 void LogEngine::Live(Location* slot, const Location& at) {

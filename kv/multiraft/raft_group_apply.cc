@@ -109,6 +109,7 @@ Task<void> RaftGroup::InstallSnapshot(raft::Message message, std::shared_ptr<Sta
     machine_->SnapshotApplied();
   }
   host_->lifecycle().DescriptorReplaced(this, old);
+  host_->snapshots().NoteInstalled();
   while (!proposals_.empty() && proposals_.begin()->first <= index) {
     auto p = proposals_.begin()->second;
     proposals_.erase(proposals_.begin());
@@ -181,14 +182,19 @@ RaftGroup::Applied RaftGroup::ApplyConfChange(const raft::Entry& entry) {
 }
 
 std::shared_ptr<RaftGroup::Proposal> RaftGroup::TakeProposal(const raft::Entry& entry) {
+  // Terms never fall along the log: what was proposed under an earlier one can not follow this entry, nor be it. And what another
+  // entry took the place of, of whatever term, is lost.
+  for (auto it = proposals_.begin(); it != proposals_.end();) {
+    if (it->second->term == entry.term || (it->second->term > entry.term && it->first != entry.index)) {
+      ++it;
+      continue;
+    }
+    auto lost = it->second;
+    it = proposals_.erase(it);
+    Resolve(lost, absl::AbortedError("leadership was lost before the write was replicated"));
+  }
   auto it = proposals_.find(entry.index);
-  if (it == proposals_.end()) return nullptr;
-  if (it->second->term == entry.term) return it->second;
-  // Another leader's entry is in its place: it never will be.
-  auto lost = it->second;
-  proposals_.erase(it);
-  Resolve(lost, absl::AbortedError("leadership was lost before the write was replicated"));
-  return nullptr;
+  return it == proposals_.end() ? nullptr : it->second;
 }
 
 void RaftGroup::Resolve(const std::shared_ptr<Proposal>& proposal, absl::StatusOr<ApplyResult> result) {

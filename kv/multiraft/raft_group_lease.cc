@@ -80,7 +80,7 @@ LeaseCheck RaftGroup::CheckLease(Timestamp t) {
 void RaftGroup::OnSupportChange() {
   if (stopped_ || node_ == nullptr) return;
   node_->OnSupportChange();
-  if (node_->HasReady()) MarkDirty();
+  MarkDirty();  // also to be ticked again, if a follower that is behind came back
   lease_changed_.NotifyAll();
 }
 

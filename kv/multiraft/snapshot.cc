@@ -207,7 +207,6 @@ Task<absl::Status> SnapshotTransfer::Serve(Context ctx, std::unique_ptr<MessageS
       if (gone()) co_return absl::UnavailableError("the store is stopped");
       if (result.ok()) result = (*staged)->result;
       reply.set_applied(result.ok() && (*staged)->taken);
-      if (reply.applied()) ++installed_;
     }
   }
   receiving_.Release();

@@ -43,6 +43,7 @@ class SnapshotTransfer {
   Task<void> Send(std::shared_ptr<RaftGroup> group, raft::Message message);
   uint64_t sent() const { return sent_; }
   uint64_t installed() const { return installed_; }
+  void NoteInstalled() { ++installed_; }
 
  private:
   Task<absl::Status> TrySend(const Context& ctx, RaftGroup* group, const raft::Message& message);

@@ -1,5 +1,6 @@
 #include "kv/store/store.h"
 
+#include <cstdlib>
 #include <map>
 #include <string>
 #include <vector>
@@ -262,7 +263,7 @@ TEST_F(StoreTest, InitRefusesASecondTimeAndStrangers) {
   cluster.InitAll();
   auto init = [&](StoreIdent ident, std::string dir) {
     auto engines = [&](const std::string&) { return storage::OpenModelEngine(&cluster.Node(0).random(), &cluster.disk(0)); };
-    return cluster.sim().Run(&cluster.Node(0), [&](Context ctx) { return InitStore(ctx, cluster.Node(0).runtime(), engines, dir, ident); }, 5s);
+    return cluster.sim().Run(&cluster.Node(0), [&](Context ctx) -> Task<absl::Status> { co_return co_await InitStore(ctx, cluster.Node(0).runtime(), engines, dir, ident); }, 5s);
   };
   std::vector<StoreMember> members = {{1, 1}, {2, 2}, {3, 3}};
   EXPECT_EQ(init({.cluster_id = "c", .node_id = 1, .store_id = 1, .members = members}, "/data/store").code(), absl::StatusCode::kAlreadyExists);
@@ -295,7 +296,7 @@ TEST_F(StoreTest, ADestroyedReplicaIsGoneForGood) {
   int other = (cluster.Leaseholder(kRange) + 1) % 3;
   ASSERT_TRUE(cluster.WaitCaughtUp(kRange));
   ReplicaId id = cluster.store(other)->Find(kRange)->replica_id();
-  absl::Status s = cluster.sim().Run(&cluster.Node(other), [&](Context ctx) { return cluster.store(other)->DestroyReplica(ctx, kRange, id + 3); }, 5s);
+  absl::Status s = cluster.sim().Run(&cluster.Node(other), [&](Context ctx) -> Task<absl::Status> { co_return co_await cluster.store(other)->DestroyReplica(ctx, kRange, id + 3); }, 5s);
   ASSERT_TRUE(s.ok()) << s;
   for (int round = 0; round < 2; ++round) {
     ASSERT_TRUE(cluster.Write(kRange, Key("b"), "2").ok());
@@ -337,7 +338,11 @@ TEST_P(StoreChaosTest, NoAcknowledgedWriteIsLostAndLeasesNeverOverlap) {
       case 4: sim.net().BlockOneWay(cluster.Node(static_cast<int>(random.Uniform(3))).name(), cluster.Node(static_cast<int>(random.Uniform(3))).name()); break;
       case 5:
       case 6: sim.net().HealAll(); break;
-      case 7: cluster.Node(static_cast<int>(random.Uniform(3))).CrashAfterSteps(random.Uniform(2000)); break;
+      case 7: {
+        SimProcess& node = cluster.Node(static_cast<int>(random.Uniform(3)));
+        if (node.alive()) node.CrashAfterSteps(1 + random.Uniform(2000));
+        break;
+      }
       case 8: {
         auto& faults = cluster.Node(static_cast<int>(random.Uniform(3))).disk().faults;
         faults.stall_chance = random.Chance(0.5) ? 0.01 : 0;
@@ -396,7 +401,12 @@ TEST_P(StoreChaosTest, NoAcknowledgedWriteIsLostAndLeasesNeverOverlap) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, StoreChaosTest, testing::Range(1000, 1030));
+// INSULA_CHAOS_SEEDS=N runs N of them instead of 30.
+int Seeds() {
+  const char* n = std::getenv("INSULA_CHAOS_SEEDS");
+  return n != nullptr ? std::atoi(n) : 30;
+}
+INSTANTIATE_TEST_SUITE_P(Seeds, StoreChaosTest, testing::Range(1000, 1000 + Seeds()));
 
 }  // namespace
 }  // namespace insula::kv

@@ -213,7 +213,30 @@ std::optional<std::string> TestCluster::Read(int i, const std::string& key) {
   return *found ? std::optional(value) : std::nullopt;
 }
 
+std::string TestCluster::Progress(RangeId range) {
+  std::string out;
+  for (int i = 0; i < kNodes; ++i) {
+    StrAppend(&out, "node ", i + 1, ": ");
+    auto group = store(i) == nullptr ? nullptr : store(i)->Find(range);
+    if (group == nullptr) {
+      out += store(i) == nullptr ? "down\n" : "not here\n";
+      continue;
+    }
+    raft::BasicStatus s = group->status();
+    StrAppend(&out, raft::StateTypeName(s.soft_state.state), " term ", s.hard_state.term, " lead ", s.soft_state.lead, " commit ", s.hard_state.commit, " applied ", group->applied_index(), "/", s.applied,
+              " last ", s.last_index, " log (", store(i)->log().TruncatedIndex(range), ", ", store(i)->log().LastIndex(range), "] awake ", group->awake, " idle ", group->idle(), " stopped ", group->stopped(),
+              " ", group->stop_reason().ToString(), "\n");
+  }
+  return out;
+}
+
 bool TestCluster::WaitCaughtUp(RangeId range, Duration limit) {
+  bool done = CatchesUp(range, limit);
+  if (!done) ADD_FAILURE() << "range " << range << " does not catch up\n" << Progress(range);
+  return done;
+}
+
+bool TestCluster::CatchesUp(RangeId range, Duration limit) {
   return sim_.RunUntil(
       [&] {
         std::set<uint64_t> applied;

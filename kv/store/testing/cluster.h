@@ -82,6 +82,8 @@ class TestCluster {
   std::optional<std::string> Read(int i, const std::string& key);
   // Waits until all replicas of `range` on running nodes have applied the same index.
   bool WaitCaughtUp(RangeId range, Duration limit = std::chrono::seconds(60));
+  // Where each replica stands, for messages of failed tests.
+  std::string Progress(RangeId range);
   // All rows of `range`, one string per node.
   std::string Dump(int i, RangeId range);
   void CheckReplicasAgree(RangeId range);
@@ -90,7 +92,7 @@ class TestCluster {
 
  private:
   struct NodeRoot;
-  Sender* NoSender() { return nullptr; }
+  bool CatchesUp(RangeId range, Duration limit);
   std::shared_ptr<void> Boot(SimProcess& process, int i);
 
   Simulation sim_;
