@@ -9,7 +9,6 @@
 #include "base/strings.h"
 #include "kv/api/error.h"
 #include "kv/client/database.h"
-#include "kv/client/dist_sender.h"
 #include "kv/keys/keys.h"
 #include "kv/multiraft/raft_group.h"
 #include "kv/replica/replica.h"

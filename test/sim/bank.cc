@@ -81,7 +81,8 @@ class Bank {
         for (int a = 0; a < kAccountsPerRange; ++a) txn->Put(AccountKey(r, a), StrCat(kInitialBalance));
       }
       absl::Status committed = co_await txn->Commit(ctx);
-      if (committed.ok() || ctx.done()) co_return committed;
+      if (committed.ok() || ToPgError(committed).sqlstate != sqlstate::kSerializationFailure) co_return committed;
+      CO_RETURN_IF_ERROR(co_await Sleep(ctx, 50ms));
     }
   }
 

@@ -27,9 +27,29 @@ std::map<uint64_t, std::string> Peers() {
 
 PeerIdentity NodeIdentity(uint64_t id) { return {.common_name = StrCat("node-", id), .organizational_unit = "Nodes", .uris = {}, .address = ""}; }
 
-// What a node's process owns; destroyed from the bottom up.
+// One transport made of two: what serves can go before what calls, as when a process is torn down in the middle of its work.
+class TwoWayTransport : public Transport {
+ public:
+  TwoWayTransport(Transport* server, Transport* client) : server_(server), client_(client) {}
+  Task<absl::StatusOr<std::unique_ptr<MessageStream>>> Open(const Context& ctx, std::string address, std::string method) override {
+    return client_->Open(ctx, std::move(address), std::move(method));
+  }
+  void Handle(std::string method, Handler handler) override { server_->Handle(std::move(method), std::move(handler)); }
+  absl::StatusOr<int> Listen(const std::string& address) override { return server_->Listen(address); }
+  Task<void> Shutdown(Duration grace) override { return server_->Shutdown(grace); }
+
+ private:
+  Transport* server_;
+  Transport* client_;
+};
+
+// What a node's process owns. A crash ends the handlers' frames first: they use the node.
 struct NodeRoot {
-  std::unique_ptr<Transport> transport;
+  NodeRoot(SimProcess& p, PeerIdentity identity) : client(p.MakeTransport(identity)), server(p.MakeTransport(identity)), transport(server.get(), client.get()) {}
+  ~NodeRoot() { server.reset(); }
+  std::unique_ptr<Transport> client;
+  std::unique_ptr<Transport> server;
+  TwoWayTransport transport;
   std::unique_ptr<kv::Node> node;
 };
 
@@ -62,17 +82,16 @@ SimCluster::~SimCluster() {
 void SimCluster::BootNode(int i) {
   NodeHost* host = &nodes_[static_cast<size_t>(i)];
   host->process->Boot([this, i, host](SimProcess& p) -> std::shared_ptr<void> {
-    auto root = std::make_shared<NodeRoot>();
     uint64_t id = static_cast<uint64_t>(i) + 1;
-    root->transport = p.MakeTransport(NodeIdentity(id));
+    auto root = std::make_shared<NodeRoot>(p, NodeIdentity(id));
     kv::NodeOptions options{.store_path = kStorePath, .node_id = id, .cluster_id = kClusterId, .peers = Peers(), .version = "sim",
                             .on_fatal = [this, i](absl::Status why) {
                               sim_.Note(StrCat("n", i + 1), StrCat("fatal: ", why.ToString()));
                               nodes_[static_cast<size_t>(i)].process->Crash();
                             }};
     auto engines = [host](const std::string&) { return kv::storage::OpenModelEngine(host->engine_random.get(), &host->disk); };
-    root->node = std::make_unique<kv::Node>(p.context(), p.runtime(), root->transport.get(), engines, std::move(options));
-    auto port = root->transport->Listen(AddressOf(i));
+    root->node = std::make_unique<kv::Node>(p.context(), p.runtime(), &root->transport, engines, std::move(options));
+    auto port = root->transport.Listen(AddressOf(i));
     CHECK_OK(port.status());
     kv::Node* node = root->node.get();
     p.Spawn([this, i, node](Context ctx) -> Task<void> {
