@@ -151,6 +151,7 @@ absl::Status Binder::RecursiveCte(const ast::Cte& cte, BoundCte* out, Scope& sco
                               StrCat("recursive query \"", cte.name, "\" column ", i + 1, " has type ", TypeName(want), " in non-recursive term but type ",
                                      FormatType(*common), " overall"))
             .Hint("Cast the output of the non-recursive term to the correct type.")
+            .Position(Position(i < s.left->items.size() ? s.left->items[i].position : 0))
             .Build();
       }
     }

@@ -393,6 +393,7 @@ absl::StatusOr<std::vector<std::pair<std::string, ExprPtr>>> Binder::ExpandRecor
     }
     return out;
   }
+  if (record->type.oid == oid::kRecord) return Error(sqlstate::kFeatureNotSupported, "selecting fields of this record is not supported yet", position);
   return Error(sqlstate::kWrongObjectType, StrCat("column notation .* applied to type ", TypeName(record->type), ", which is not a composite type"), position);
 }
 

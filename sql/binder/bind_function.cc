@@ -307,12 +307,24 @@ absl::StatusOr<ExprPtr> Binder::Aggregate(const ast::FunctionCall& f, const Reso
     if (!owner->aggregate_outputs.contains(c)) continue;
     bool window = std::none_of(owner->aggregates.begin(), owner->aggregates.end(), [&](const AggregateSpec& a) { return a.output == c; });
     if (window) return Error(sqlstate::kGroupingError, "aggregate function calls cannot contain window function calls", f.position);
-    return Error(sqlstate::kGroupingError, "aggregate function calls cannot be nested", f.position);
+    int position = f.position;  // of the inner call
+    for (const auto& a : spec.args) {
+      VisitExpr(a, [&](const Expr& e) {
+        const auto* column = e.TryAs<ColumnExpr>();
+        if (column != nullptr && column->column == c && e.position > 0) position = e.position;
+        return true;
+      });
+    }
+    return Error(sqlstate::kGroupingError, "aggregate function calls cannot be nested", position);
   }
   RETURN_IF_ERROR(CheckAggregateAllowed(*owner, f.position));
 
   for (const AggregateSpec& known : owner->aggregates) {
-    if (SameAggregate(known, spec)) return Ref(known.output);
+    if (!SameAggregate(known, spec)) continue;
+    auto again = std::make_shared<ColumnExpr>(known.type, known.output);
+    again->name = std::string(call.function->name);
+    again->position = Position(f.position);
+    return again;
   }
   spec.output = AddColumn(call.function->name, spec.type, *owner);
   owner->aggregate_outputs.insert(spec.output);

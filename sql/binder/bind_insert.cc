@@ -64,7 +64,7 @@ absl::StatusOr<LogicalPtr> Binder::InsertValues(const ast::InsertStatement& s, c
   const auto& lists = s.source->values;
   const size_t width = lists[0].size();
   if (width > targets.size()) {
-    return Error(sqlstate::kSyntaxError, "INSERT has more expressions than target columns", lists[0][targets.size()]->position);
+    return Error(sqlstate::kSyntaxError, "INSERT has more expressions than target columns", ast::LeftmostPosition(*lists[0][targets.size()]));
   }
   if (width < targets.size() && !implicit_targets) {
     return Error(sqlstate::kSyntaxError, "INSERT has more target columns than expressions", s.columns[width].position);
@@ -86,7 +86,7 @@ absl::StatusOr<LogicalPtr> Binder::InsertValues(const ast::InsertStatement& s, c
       } else {
         RETURN_IF_ERROR(CheckWritable(s, *table, targets[i]));
         ASSIGN_OR_RETURN(e, Expression(*list[i], scope));
-        ASSIGN_OR_RETURN(e, CoerceAssign(std::move(e), column, list[i]->position));
+        ASSIGN_OR_RETURN(e, CoerceAssign(std::move(e), column, ast::LeftmostPosition(*list[i])));
       }
       subqueries = subqueries || ContainsSubquery(e);
       row.push_back(std::move(e));
@@ -146,7 +146,7 @@ absl::StatusOr<LogicalPtr> Binder::InsertRows(const ast::InsertStatement& s, con
   }
   auto project = std::make_shared<LogicalProject>();
   for (size_t i = 0; i < query.columns.size(); ++i) {
-    const int position = s.source->items.size() == query.columns.size() ? s.source->items[i].position : 0;
+    const int position = s.source->items.size() == query.columns.size() ? ast::LeftmostPosition(*s.source->items[i].expr) : 0;
     ASSIGN_OR_RETURN(ExprPtr e, CoerceAssign(Ref(query.columns[i].id), table->columns[targets[i]], position));
     const ColumnId id = AddColumn(table->columns[targets[i]].name, table->columns[targets[i]].type, scope);
     sources->push_back(id);
@@ -317,7 +317,10 @@ absl::Status Binder::Conflict(const ast::InsertStatement& s, LogicalInsert* inse
     return absl::OkStatus();
   }
   if (!has_target) {
-    return Error(sqlstate::kSyntaxError, "ON CONFLICT DO UPDATE requires inference specification or constraint name", c.position);
+    return PgErrorBuilder(sqlstate::kSyntaxError, "ON CONFLICT DO UPDATE requires inference specification or constraint name")
+        .Hint("For example, ON CONFLICT (column_name).")
+        .Position(Position(c.position))
+        .Build();
   }
   spec.action = ConflictAction::kUpdate;
   Require(*table, kPrivilegeUpdate);

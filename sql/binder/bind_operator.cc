@@ -89,6 +89,16 @@ absl::StatusOr<ExprPtr> Binder::Quantified(const ast::Operator& o, Scope& scope)
   if (element != types[1]) {
     ASSIGN_OR_RETURN(right, CoerceOr(std::move(right), SqlType{array, -1}, CastContext::kImplicit));
   }
+  // x = ANY (ARRAY[1, 2]) is x IN (1, 2), and is stored so.
+  if (right->kind == ExprKind::kArray && !right->As<ArrayExpr>().multidimensional && !right->args.empty() && types[0] == types[1] &&
+      IsHashable(types[0]) && ((*name == "=" && !all) || (*name == "<>" && all))) {
+    auto in = std::make_shared<InListExpr>();
+    in->negated = all;
+    in->position = out->position;
+    in->args.push_back(std::move(left));
+    in->args.insert(in->args.end(), right->args.begin(), right->args.end());
+    return in;
+  }
   out->args = {std::move(left), std::move(right)};
   return out;
 }

@@ -40,13 +40,13 @@ absl::StatusOr<std::vector<Assignment>> Binder::Assignments(const std::vector<as
     }
     if (!a.indirection.empty()) return Error(sqlstate::kFeatureNotSupported, "assigning to parts of a column is not supported yet", a.position);
     if (std::any_of(out.begin(), out.end(), [&](const Assignment& x) { return x.ordinal == ordinal; })) {
-      return Error(sqlstate::kSyntaxError, StrCat("multiple assignments to same column \"", a.column, "\""), a.position);
+      return PgError(sqlstate::kSyntaxError, StrCat("multiple assignments to same column \"", a.column, "\""));
     }
     const ColumnInfo& column = table->columns[ordinal];
     Require(*table, kPrivilegeUpdate, ordinal);
     const auto* multi = a.value->TryAs<ast::MultiAssign>();
     if (multi == nullptr) {
-      ASSIGN_OR_RETURN(ExprPtr e, AssignedValue(*a.value, column, table, ordinal, scope, a.position));
+      ASSIGN_OR_RETURN(ExprPtr e, AssignedValue(*a.value, column, table, ordinal, scope, ast::LeftmostPosition(*a.value)));
       out.push_back({ordinal, std::move(e)});
       continue;
     }

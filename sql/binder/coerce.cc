@@ -150,7 +150,7 @@ absl::StatusOr<ExprPtr> Binder::Coerce(ExprPtr expr, SqlType target, CastContext
 
 absl::StatusOr<ExprPtr> Binder::CoerceOr(ExprPtr expr, SqlType target, CastContext context) {
   const SqlType from = expr->type;
-  const int position = expr->position;
+  const int position = LeftmostPosition(*expr);
   ASSIGN_OR_RETURN(ExprPtr out, Coerce(std::move(expr), target, context));
   if (out == nullptr) return Error(sqlstate::kCannotCoerce, StrCat("cannot cast type ", TypeName(from), " to ", TypeName(target)), position);
   return out;
@@ -158,7 +158,7 @@ absl::StatusOr<ExprPtr> Binder::CoerceOr(ExprPtr expr, SqlType target, CastConte
 
 absl::StatusOr<ExprPtr> Binder::CoerceToBool(ExprPtr expr, std::string_view what) {
   const SqlType from = expr->type;
-  const int position = expr->position;
+  const int position = LeftmostPosition(*expr);
   ASSIGN_OR_RETURN(ExprPtr out, Coerce(std::move(expr), SqlType{oid::kBool, -1}, CastContext::kAssignment));
   if (out == nullptr) {
     return Error(sqlstate::kDatatypeMismatch, StrCat("argument of ", what, " must be type boolean, not type ", TypeName(from)), position);
@@ -248,7 +248,7 @@ absl::StatusOr<Oid> Binder::Common(const std::vector<ExprPtr>& exprs, std::strin
   int position = 0;
   for (size_t i = 1; i < exprs.size() && position == 0; ++i) {
     std::vector<Oid> prefix(types.begin(), types.begin() + static_cast<long>(i) + 1);
-    if (!CommonType(prefix, what).ok()) position = exprs[i]->position;
+    if (!CommonType(prefix, what).ok()) position = LeftmostPosition(*exprs[i]);
   }
   return WithPosition(type.status(), Position(position));
 }

@@ -417,6 +417,22 @@ class Remover {
     }
     const bool correlated = Intersects(OuterColumns(*plan), left);
     if (correlated) {
+      if (AtMostOneRow(*plan)) {
+        // A lookup by a unique key: a left join finds the row or none.
+        ColumnSet local;
+        for (ColumnId c : OuterColumns(*plan)) {
+          if (left.contains(c)) local.insert(c);
+        }
+        std::vector<ExprPtr> condition;
+        PullConjuncts(plan, local, &condition);
+        auto join = std::make_shared<LogicalJoin>();
+        join->join = JoinType::kLeft;
+        if (!condition.empty()) join->condition = MakeAnd(std::move(condition));
+        join->lateral = Intersects(OuterColumns(*plan), left);
+        join->children = {*input, plan};
+        *input = join;
+        return columns_->Ref(s.column);
+      }
       if (ExprPtr value = AttachGrouped(s, plan, input)) return value;
     }
     if (!YieldsOneRow(*plan)) {
@@ -432,6 +448,36 @@ class Remover {
     join->children = {*input, plan};
     *input = join;
     return columns_->Ref(s.column);
+  }
+
+  // Whether equalities fix all columns of a unique index of the one table that the plan reads.
+  bool AtMostOneRow(LogicalNode& plan) {
+    std::vector<ExprPtr> conjuncts;
+    LogicalNode* node = &plan;
+    while (node->kind == LogicalKind::kFilter || node->kind == LogicalKind::kProject || node->kind == LogicalKind::kSort) {
+      if (auto* f = node->TryAs<LogicalFilter>()) SplitConjuncts(f->condition, &conjuncts);
+      node = node->children[0].get();
+    }
+    auto* scan = node->TryAs<LogicalScan>();
+    if (scan == nullptr) return false;
+    const ColumnSet own = OutputSet(*scan);
+    auto fixed = [&](int ordinal) {
+      return std::any_of(conjuncts.begin(), conjuncts.end(), [&](const ExprPtr& c) {
+        const auto* f = c->TryAs<FunctionExpr>();
+        if (f == nullptr || f->op == nullptr || f->op->name != "=" || f->args.size() != 2) return false;
+        for (size_t side : {0, 1}) {
+          const auto* ref = f->args[side]->TryAs<ColumnExpr>();
+          const Statistics::Source* source = ref != nullptr ? statistics_.Find(ref->column) : nullptr;
+          if (source != nullptr && own.contains(ref->column) && source->ordinal == ordinal && !Intersects(ColumnsOf(f->args[1 - side]), own)) return true;
+        }
+        return false;
+      });
+    };
+    for (const IndexInfo& index : scan->table->indexes) {
+      if (!index.unique || !index.readable || !index.predicate.empty()) continue;
+      if (std::all_of(index.columns.begin(), index.columns.end(), [&](const IndexColumnInfo& k) { return k.ordinal >= 0 && fixed(k.ordinal); })) return true;
+    }
+    return false;
   }
 
   // (SELECT f(agg(…)) FROM … WHERE inner = outer): the aggregate by `inner`, left-joined on the equality.

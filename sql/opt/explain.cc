@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <map>
 
 #include "base/strings.h"
 #include "sql/plan/deparse.h"
@@ -34,6 +35,12 @@ std::string List(const std::vector<ExprPtr>& exprs) {
   return StrJoin(out, ", ");
 }
 
+// A number of rows, plain where it is known.
+std::string Count(const ExprPtr& e) {
+  const auto* c = e->TryAs<ConstantExpr>();
+  return c != nullptr && !c->value.is_null() && c->value.Is(PhysicalKind::kInt) ? StrCat(c->value.int_value()) : Show(e);
+}
+
 std::string Keys(const std::vector<SortKey>& keys) {
   std::vector<std::string> out;
   for (const SortKey& k : keys) {
@@ -49,7 +56,7 @@ std::string On(const TableInfo& table, const std::string& alias) {
   return alias.empty() || alias == table.name ? table.name : StrCat(table.name, " ", alias);
 }
 
-std::string KeyName(const TableInfo& table, const IndexColumnInfo& k) { return k.ordinal >= 0 ? table.columns[k.ordinal].name : StrCat("(", k.expression, ")"); }
+std::string KeyName(const TableInfo& table, const IndexColumnInfo& k) { return k.ordinal >= 0 ? table.columns[k.ordinal].name : k.expression; }
 
 // The ranges of keys as the conditions they came from.
 std::string Bounds(const TableInfo& table, const IndexInfo& index, const std::vector<KeySpan>& spans) {
@@ -182,7 +189,12 @@ class Builder {
         return;
       }
       case PlanKind::kProjectSet: Named(line, "ProjectSet"); break;
-      case PlanKind::kCteScan: Named(line, "CTE Scan", StrCat("on ", node.As<PhysicalCteScan>().alias)); break;
+      case PlanKind::kCteScan: {
+        const auto& c = node.As<PhysicalCteScan>();
+        const std::string& name = cte_names_[c.cte];
+        Named(line, "CTE Scan", StrCat("on ", name == c.alias ? name : StrCat(name, " ", c.alias)));
+        break;
+      }
       case PlanKind::kWorkTableScan: Named(line, "WorkTable Scan", StrCat("on ", node.As<PhysicalWorkTableScan>().alias)); break;
       case PlanKind::kExternalSource: Named(line, "Copy Source"); break;
       case PlanKind::kFilter: {
@@ -252,7 +264,7 @@ class Builder {
       case PlanKind::kTopN:
         Named(line, "Top-N Sort");
         line->details.emplace_back("Sort Key", Keys(node.As<PhysicalTopN>().keys));
-        line->details.emplace_back("Limit", Show(node.As<PhysicalTopN>().limit));
+        line->details.emplace_back("Limit", Count(node.As<PhysicalTopN>().limit));
         break;
       case PlanKind::kLimit: Named(line, "Limit"); break;
       case PlanKind::kDistinct: Named(line, node.As<PhysicalDistinct>().sorted ? "Unique" : "HashDistinct"); break;
@@ -271,6 +283,7 @@ class Builder {
         // WITH queries hang under the node that reads them, under their own names.
         const auto& c = node.As<PhysicalCte>();
         const PhysicalNode* shown = line->shown;
+        cte_names_[c.cte] = c.name;
         Line body = Build(*node.children[1]);
         Line definition = Build(*node.children[0]);
         definition.label = StrCat("CTE ", c.name);
@@ -299,6 +312,7 @@ class Builder {
   }
 
   bool verbose_;
+  std::map<int, std::string> cte_names_;
 };
 
 class TextRenderer {

@@ -93,7 +93,7 @@ class Planner {
     ColumnSet needs;                 // columns of other relations that it looks at (lateral)
     LogicalScan* scan = nullptr;     // a stored table, possibly filtered
     std::vector<ExprPtr> filters;    // of that table alone
-    double rows = 0;
+    double rows = 0, cost = 0;       // of `path`, as far as the search counts them
     std::vector<ColumnId> bindings;  // lateral: the columns of `needs`, by the order of their exec parameters
     SubPlan path;                    // on its own; of a lateral one, for one left row
   };

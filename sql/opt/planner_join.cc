@@ -307,7 +307,7 @@ class Planner::JoinOrder {
     for (size_t i = 0; i < relations_.size(); ++i) {
       Entry& e = entries_[uint64_t{1} << i];
       e.rows = relations_[i].rows;
-      e.cost = relations_[i].path.cost();
+      e.cost = relations_[i].cost;
     }
     const uint64_t all = (uint64_t{1} << relations_.size()) - 1;
     if (relations_.size() <= kDynamicLimit) {
@@ -404,7 +404,7 @@ class Planner::JoinOrder {
     if (right_single && !relations_[IndexOf(right)].needs.empty()) {
       const Relation& lateral = relations_[IndexOf(right)];
       if (!Contains(ColumnsOfSet(left), lateral.needs)) return;
-      offer(JoinMethod::kLateral, l->second.cost + lr * (lateral.path.cost() + kRestartCost) + lr * rr * kCpuRowCost);
+      offer(JoinMethod::kLateral, l->second.cost + lr * (lateral.cost + kRestartCost) + lr * rr * kCpuRowCost);
     } else {
       const double penalty = planner_->options_.enable_nestloop ? 0 : 1e10;
       offer(JoinMethod::kNestedLoop, l->second.cost + r->second.cost + penalty + lr * rr * (kCpuRowCost + kExprCost * static_cast<double>(conjuncts.size())));
@@ -506,6 +506,7 @@ absl::StatusOr<SubPlan> Planner::PlanCluster(LogicalPtr node, const Wanted& want
     }
     ASSIGN_OR_RETURN(r.path, Plan(r.plan, Wanted()));
     r.rows = std::max(1.0, r.path.rows());
+    r.cost = r.path.cost();
   }
   const uint64_t whole = (uint64_t{1} << relations.size()) - 1;
   JoinOrder order(this, &relations, conjuncts);
@@ -522,6 +523,10 @@ absl::StatusOr<SubPlan> Planner::PlanCluster(LogicalPtr node, const Wanted& want
     ordered.ordering = wanted.ordering;
     ASSIGN_OR_RETURN(relations[i].path, Plan(relations[i].plan, ordered));
     if (Satisfies(relations[i].path, wanted.ordering)) {
+      // Under a LIMIT only its first rows will be read.
+      const double part = wanted.limit ? std::min(1.0, *wanted.limit / best.rows()) : 1;
+      relations[i].rows = std::max(1.0, relations[i].path.rows() * part);
+      relations[i].cost = relations[i].path.cost() * part;
       JoinOrder pinned(this, &relations, conjuncts);
       if (pinned.Search(static_cast<int>(i))) {
         ASSIGN_OR_RETURN(SubPlan sorted, pinned.Build(whole));

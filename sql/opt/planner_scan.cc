@@ -274,6 +274,21 @@ absl::StatusOr<SubPlan> Planner::PlanScan(LogicalScan& scan, std::vector<ExprPtr
     for (size_t i = 0; i < scan.columns.size(); ++i) {
       if (table.columns[scan.ordinals[i]].not_null) plan.not_null.insert(scan.columns[i]);
     }
+    if (!index.unique && plan.ordering.size() + constants.size() >= index.columns.size()) {
+      // Entries with the same columns follow each other in the order of the primary key, which ends their keys.
+      plan.unique = true;
+      for (const auto& k : table.PrimaryIndex()->columns) {
+        const bool own = std::any_of(index.columns.begin(), index.columns.end(), [&](const IndexColumnInfo& c) { return c.ordinal == k.ordinal; });
+        if (own) continue;
+        auto id = id_of.find(k.ordinal);
+        if (id == id_of.end()) {
+          plan.unique = false;
+          break;
+        }
+        plan.ordering.push_back({id->second, k.descending, k.nulls_first});
+      }
+      plan.unique_prefix = plan.ordering.size();
+    }
     if (index.unique) {
       // Complete when every key column is in the order or constant, and none is NULL.
       bool complete = true;

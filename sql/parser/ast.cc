@@ -10,6 +10,27 @@ Subquery::~Subquery() = default;
 FromFunction::FromFunction() = default;
 FromFunction::~FromFunction() = default;
 
+int LeftmostPosition(const Expr& e) {
+  const Expr* first = nullptr;
+  switch (e.kind) {
+    case ExprKind::kOperator: first = e.As<Operator>().left.get(); break;
+    case ExprKind::kIn: first = e.As<In>().left.get(); break;
+    case ExprKind::kBetween: first = e.As<Between>().value.get(); break;
+    case ExprKind::kLike: first = e.As<Like>().value.get(); break;
+    case ExprKind::kDistinctFrom: first = e.As<DistinctFrom>().left.get(); break;
+    case ExprKind::kBool: first = e.As<Bool>().op == BoolKind::kNot || e.As<Bool>().args.empty() ? nullptr : e.As<Bool>().args[0].get(); break;
+    case ExprKind::kTypeCast: first = e.As<TypeCast>().arg.get(); break;
+    case ExprKind::kNullTest: first = e.As<NullTest>().arg.get(); break;
+    case ExprKind::kBooleanTest: first = e.As<BooleanTest>().arg.get(); break;
+    case ExprKind::kCollate: first = e.As<Collate>().arg.get(); break;
+    case ExprKind::kSubquery: first = e.As<Subquery>().test.get(); break;
+    default: break;
+  }
+  const int inner = first != nullptr ? LeftmostPosition(*first) : 0;
+  if (inner == 0) return e.position;
+  return e.position == 0 || inner < e.position ? inner : e.position;
+}
+
 std::optional<bool> Option::AsBool() const {
   if (!value) return true;
   std::string v = AsciiLower(*value);

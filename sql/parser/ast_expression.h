@@ -278,6 +278,10 @@ struct MultiAssign : ExprOf<ExprKind::kMultiAssign> {
   int columns = 0;
 };
 
+// Where the expression's text begins, as PostgreSQL points at it: an operator's own position is that of its sign, but it begins
+// with its left operand.
+int LeftmostPosition(const Expr& e);
+
 }  // namespace insula::sql::ast
 
 #endif  // INSULA_SQL_PARSER_AST_EXPRESSION_H_

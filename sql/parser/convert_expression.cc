@@ -301,7 +301,7 @@ ast::SortItem Converter::Sort(const Node* node) {
   if (s->sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST) out.nulls = ast::NullsOrder::kFirst;
   if (s->sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_LAST) out.nulls = ast::NullsOrder::kLast;
   out.using_operator = Strings(s->n_use_op, s->use_op);
-  out.position = out.expr ? out.expr->position : At(s->location);
+  out.position = out.expr ? ast::LeftmostPosition(*out.expr) : At(s->location);
   return out;
 }
 

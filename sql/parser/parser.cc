@@ -36,7 +36,10 @@ absl::Status Error(const PgQueryError& e) {
   }
   if (message.find("invalid Unicode") != std::string_view::npos && message.find("surrogate") == std::string_view::npos) code = "22025";
   if (message.find("identifier too long") != std::string_view::npos) code = "42622";
-  return PgErrorBuilder(code, message).Position(e.cursorpos).Build();
+  std::string_view hint;  // libpg_query does not hand hints on
+  if (message == "subquery in FROM must have an alias") hint = "For example, FROM (SELECT ...) [AS] foo.";
+  if (message == "VALUES in FROM must have an alias") hint = "For example, FROM (VALUES ...) [AS] foo.";
+  return PgErrorBuilder(code, message).Hint(hint).Position(e.cursorpos).Build();
 }
 
 bool IsBlank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v'; }

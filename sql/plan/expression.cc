@@ -27,7 +27,8 @@ bool PayloadEquals(const Expr& a, const Expr& b) {
     case ExprKind::kFunction:
       return a.As<FunctionExpr>().function == b.As<FunctionExpr>().function;
     case ExprKind::kCast:
-      return a.As<CastExpr>().context == b.As<CastExpr>().context;
+      // The context only decides what happens to a value that its modifier does not fit.
+      return a.type.typmod < 0 || a.As<CastExpr>().context == b.As<CastExpr>().context;
     case ExprKind::kMinMax:
       return a.As<MinMaxExpr>().greatest == b.As<MinMaxExpr>().greatest;
     case ExprKind::kInList:
@@ -220,6 +221,16 @@ bool ExprEquals(const ExprPtr& a, const ExprPtr& b) {
     if (!ExprEquals(a->args[i], b->args[i])) return false;
   }
   return true;
+}
+
+int LeftmostPosition(const Expr& expr) {
+  const bool infix = (expr.kind == ExprKind::kFunction && expr.As<FunctionExpr>().op != nullptr) || expr.kind == ExprKind::kCast || expr.kind == ExprKind::kAnd ||
+                     expr.kind == ExprKind::kOr || expr.kind == ExprKind::kInList || expr.kind == ExprKind::kQuantified || expr.kind == ExprKind::kNullTest ||
+                     expr.kind == ExprKind::kBooleanTest || expr.kind == ExprKind::kDistinctFrom;
+  if (!infix || expr.args.empty()) return expr.position;
+  const int inner = LeftmostPosition(*expr.args[0]);
+  if (inner == 0) return expr.position;
+  return expr.position == 0 ? inner : std::min(inner, expr.position);
 }
 
 bool ContainsSubquery(const ExprPtr& expr) {

@@ -297,6 +297,8 @@ bool ExprEquals(const ExprPtr& a, const ExprPtr& b);
 Volatility CastVolatility(Oid from, Oid to);
 // The worst of all nodes of `expr`; a subquery counts as volatile.
 Volatility ExprVolatility(const ExprPtr& expr);
+// Where the expression's text begins: of an operator, its left operand (compare ast::LeftmostPosition).
+int LeftmostPosition(const Expr& expr);
 bool ContainsSubquery(const ExprPtr& expr);
 bool ContainsSetFunction(const ExprPtr& expr);
 // No volatile function, no subquery.
