@@ -9,6 +9,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/status.h"
 
@@ -101,6 +102,8 @@ struct PgErrorFields {
 class PgErrorBuilder {
  public:
   PgErrorBuilder(std::string_view sqlstate, std::string_view message);
+  // Goes on from an error that is there: PgErrorBuilder(ToPgError(status)).Where("…").Build().
+  explicit PgErrorBuilder(PgErrorFields fields) : fields_(std::move(fields)) {}
   PgErrorBuilder& Detail(std::string_view v) { fields_.detail = v; return *this; }
   PgErrorBuilder& Hint(std::string_view v) { fields_.hint = v; return *this; }
   PgErrorBuilder& Position(int v) { fields_.position = v; return *this; }
@@ -108,6 +111,7 @@ class PgErrorBuilder {
   PgErrorBuilder& Column(std::string_view v) { fields_.column = v; return *this; }
   PgErrorBuilder& Constraint(std::string_view v) { fields_.constraint = v; return *this; }
   PgErrorBuilder& Severity(std::string_view v) { fields_.severity = v; return *this; }
+  PgErrorBuilder& Where(std::string_view v) { fields_.where = v; return *this; }
   absl::Status Build() const;
 
  private:

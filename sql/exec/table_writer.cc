@@ -228,6 +228,24 @@ Task<absl::Status> TableWriter::Insert(const Context& ctx, const TableRows& rows
   co_return absl::OkStatus();
 }
 
+Task<absl::Status> TableWriter::InsertEntries(const Context& ctx, const TableRows& rows, int index) {
+  std::vector<std::string> primary;
+  PrimaryKeys(rows, &primary);
+  std::vector<Entry> entries;
+  CO_RETURN_IF_ERROR(Entries(secondary_[index - 1], rows, primary, true, &entries));
+  std::vector<Pending> pending;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    Entry& e = entries[i];
+    if (!e.present) continue;
+    if (e.unique) {
+      pending.push_back({{std::move(e.key), std::move(e.value)}, index, i});
+    } else {
+      state_->txn().Put(std::move(e.key), std::move(e.value));
+    }
+  }
+  co_return co_await InsertAll(ctx, std::move(pending), rows);
+}
+
 bool TableWriter::Touched(const Index& index, const std::vector<bool>& changed) const {
   if (index.special()) return true;
   const IndexInfo& info = table_->indexes[index.index];

@@ -47,6 +47,8 @@ class TableWriter {
   // `changed`: by ordinal, whether the assignment touches the column.
   Task<absl::Status> Update(const Context& ctx, const TableRows& old_rows, const TableRows& new_rows, const std::vector<bool>& changed);
   absl::Status Delete(const TableRows& rows);
+  // Entries of one secondary index for rows that are there already (it is being built).
+  Task<absl::Status> InsertEntries(const Context& ctx, const TableRows& rows, int index);
 
   // The key that row i would have in a unique index; false if it can conflict with nothing (NULLs, predicate).
   absl::Status UniqueKeys(int index, const TableRows& rows, std::vector<std::string>* keys, std::vector<bool>* present);
