@@ -60,7 +60,9 @@ absl::Status ParseDirective(std::string_view text, Case* c) {
   };
   auto word = [&](std::string_view stops) {
     const size_t from = at;
-    while (at < text.size() && !std::isspace(static_cast<unsigned char>(text[at])) && stops.find(text[at]) == stops.npos) ++at;
+    while (at < text.size() && !std::isspace(static_cast<unsigned char>(text[at])) &&
+           stops.find(text[at]) == stops.npos)
+      ++at;
     return std::string(text.substr(from, at - from));
   };
   skip_blanks();
@@ -95,7 +97,8 @@ absl::Status ParseExpected(Lines* lines, Case* c) {
   if (!lines->done() && lines->Peek() == kSeparator) {
     lines->Next();
     while (true) {
-      if (lines->done()) return absl::InvalidArgumentError(StrCat("line ", c->line, ": the doubled separator is not closed"));
+      if (lines->done())
+        return absl::InvalidArgumentError(StrCat("line ", c->line, ": the doubled separator is not closed"));
       std::string_view line = lines->Next();
       if (line == kSeparator && !lines->done() && lines->Peek() == kSeparator) {
         lines->Next();
@@ -169,7 +172,8 @@ std::string File::WithOutputs(const std::vector<std::string>& outputs) const {
   std::string out;
   for (size_t i = 0; i < cases.size(); ++i) {
     const std::string output = Ended(outputs[i]);
-    const bool doubled = output.starts_with("\n") || output.starts_with(kSeparator) || output.find("\n\n") != output.npos;
+    const bool doubled =
+        output.starts_with("\n") || output.starts_with(kSeparator) || output.find("\n\n") != output.npos;
     StrAppend(&out, cases[i].source, kSeparator, "\n");
     if (doubled) {
       StrAppend(&out, kSeparator, "\n", output, kSeparator, "\n", kSeparator, "\n");

@@ -17,8 +17,8 @@
 //   ----
 //   ----
 //
-// A directive may go on in the next line after a backslash. Run with --rewrite (or INSULA_REWRITE=1) a test may write the actual
-// output into the file instead of failing.
+// A directive may go on in the next line after a backslash. Run with --rewrite (or INSULA_REWRITE=1) a test may write
+// the actual output into the file instead of failing.
 //
 // Thread safety: values.
 #ifndef INSULA_BASE_DATADRIVEN_DATADRIVEN_H_

@@ -10,7 +10,8 @@ namespace {
 
 TEST(DataDriven, ParsesArgumentsInputAndExpectation) {
   auto file = File::Parse(
-      "# why\n\nadd 1 two cfg=(1, 2,3) name=x empty=() \\\n  more\nfirst\nsecond\n----\nout\n\nnext\n----\n----\na\n\nb\n----\n----\n# end\n");
+      "# why\n\nadd 1 two cfg=(1, 2,3) name=x empty=() \\\n  "
+      "more\nfirst\nsecond\n----\nout\n\nnext\n----\n----\na\n\nb\n----\n----\n# end\n");
   ASSERT_TRUE(file.ok()) << file.status().ToString();
   ASSERT_EQ(file->cases.size(), 2u);
   const Case& c = file->cases[0];

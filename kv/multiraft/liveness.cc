@@ -59,7 +59,9 @@ void SupportManager::Advance(Timestamp now) { now_ = std::max(now_, now); }
 
 bool SupportManager::SyncedLately() const { return now_ <= After(last_sync_, options_.support_interval); }
 
-bool SupportManager::WantsLogSync(Timestamp now) const { return now > After(last_sync_, options_.support_interval / 2); }
+bool SupportManager::WantsLogSync(Timestamp now) const {
+  return now > After(last_sync_, options_.support_interval / 2);
+}
 
 void SupportManager::LogSynced(Timestamp now) {
   Advance(now);
@@ -81,8 +83,8 @@ void SupportManager::ReceiveResponse(const LivenessMessage& m) {
   Requester& r = it->second;
   if (m.epoch < r.epoch) return;  // of an epoch given up
   if (m.epoch > r.epoch) {
-    // It will not support us in this epoch (any more): go on in one that it can take. (One of another start was used by an
-    // earlier self, whose count of starts was lost.)
+    // It will not support us in this epoch (any more): go on in one that it can take. (One of another start was used by
+    // an earlier self, whose count of starts was lost.)
     r.epoch = m.epoch + ((m.epoch >> kWithdrawalBits) == starts_ ? 0 : 1);
     r.expiration = {};
     r.next_heartbeat = now_;
@@ -113,7 +115,9 @@ void SupportManager::ReceiveHeartbeat(const LivenessMessage& m) {
     case Phase::kAdopting:
     case Phase::kWithdrawing:
       return;  // until that is written; the requester asks again
-    case Phase::kNone: Adopt(m.from, &s, m); return;
+    case Phase::kNone:
+      Adopt(m.from, &s, m);
+      return;
     case Phase::kWithdrawn:
       if (m.epoch > s.epoch) {
         Adopt(m.from, &s, m);
@@ -215,7 +219,8 @@ void SupportManager::Receive(const LivenessMessage& m, Timestamp now) {
 
 void SupportManager::Tick(Timestamp now) {
   Advance(now);
-  // After a pause of this process, others' heartbeats wait in its queues: take them before judging. A promise may last longer.
+  // After a pause of this process, others' heartbeats wait in its queues: take them before judging. A promise may last
+  // longer.
   if (now_ > After(last_tick_, options_.support_interval / 2)) {
     no_withdrawal_before_ = After(now_, 2 * options_.heartbeat_interval);
   }

@@ -1,5 +1,5 @@
-// Store liveness: stores promise each other support for an interval, and consensus builds its leases on that (kv/raft/fortify.h).
-// Pure logic: time, messages and finished writes in; messages, writes and changes out.
+// Store liveness: stores promise each other support for an interval, and consensus builds its leases on that
+// (kv/raft/fortify.h). Pure logic: time, messages and finished writes in; messages, writes and changes out.
 //
 //   requester R                                       supporter S
 //   every 200 ms: HEARTBEAT(epoch, now_R + 1.2 s) --> epoch is new: write it down, then
@@ -15,19 +15,22 @@
 //                          ^                 | expired, and a newer epoch asks          |
 //                          +-----------------+------------------------------------------+
 //
-// Epochs are of a pair: 40 bits count the requester's starts (written before its first heartbeat), 24 bits what this supporter has
-// withdrawn since. So one supporter that withdraws does not disturb what others promised.
+// Epochs are of a pair: 40 bits count the requester's starts (written before its first heartbeat), 24 bits what this
+// supporter has withdrawn since. So one supporter that withdraws does not disturb what others promised.
 //
 // Promises (liveness_test.cc):
-//   L1  Having answered (epoch, expiration), a supporter supports that epoch until its own clock has passed the expiration,
-//       whatever it receives, restarts included. No promise is cut short, not even by a newer epoch of the requester, whose earlier
-//       self may have served timestamps up to the expiration.
+//   L1  Having answered (epoch, expiration), a supporter supports that epoch until its own clock has passed the
+//   expiration,
+//       whatever it receives, restarts included. No promise is cut short, not even by a newer epoch of the requester,
+//       whose earlier self may have served timestamps up to the expiration.
 //   L2  SupportFor: epochs only rise, and an epoch once left is never supported again, restarts included.
 //   L3  SupportFrom never shows more than the supporter promised, and nothing of an epoch given up.
-//   L4  What is written is durable before it shows: an epoch before it is promised, a withdrawal before SupportFor says so.
-//   L5  A store sends heartbeats only if its log engine synced within the last interval; this store counts among its own peers, so
+//   L4  What is written is durable before it shows: an epoch before it is promised, a withdrawal before SupportFor says
+//   so. L5  A store sends heartbeats only if its log engine synced within the last interval; this store counts among
+//   its own peers, so
 //       that a store with a stalled disk loses its own support, too.
-// Assumes: the clock (a hybrid logical clock) never goes back, across restarts neither; what was reported durable stays.
+// Assumes: the clock (a hybrid logical clock) never goes back, across restarts neither; what was reported durable
+// stays.
 //
 // Thread safety: none.
 #ifndef INSULA_KV_MULTIRAFT_LIVENESS_H_
@@ -88,8 +91,8 @@ class SupportManager {
   struct Output {
     std::vector<LivenessMessage> messages;
     std::optional<LivenessWrite> write;
-    // Stores with which support began or ended, in either direction (an extension is not a change): for groups with a replica
-    // there, RawNode::OnSupportChange.
+    // Stores with which support began or ended, in either direction (an extension is not a change): for groups with a
+    // replica there, RawNode::OnSupportChange.
     std::set<StoreId> changed;
   };
 
@@ -132,10 +135,10 @@ class SupportManager {
   // As supporter of one store.
   struct Supporter {
     Phase phase = Phase::kNone;
-    uint64_t epoch = 0;      // shown
-    Timestamp expiration;    // kPromised, kWithdrawing: told, or after a restart an upper bound of that
-    Timestamp keep_until;    // withdraw not before; >= expiration
-    bool supported = false;  // shown
+    uint64_t epoch = 0;           // shown
+    Timestamp expiration;         // kPromised, kWithdrawing: told, or after a restart an upper bound of that
+    Timestamp keep_until;         // withdraw not before; >= expiration
+    bool supported = false;       // shown
     uint64_t next_epoch = 0;      // kAdopting
     Timestamp next_expiration;    // kAdopting: asked for
     uint64_t write_sequence = 0;  // kAdopting, kWithdrawing

@@ -218,8 +218,8 @@ TEST_F(LivenessTest, NothingIsSentBeforeTheStartIsCounted) {
 
 // ---- The promise, under everything ----
 
-// Stores with skewed clocks; messages are lost, doubled, delayed and overtake each other; writes take time; stores crash and lose what was
-// not durable, and pause. L1 to L4 are checked at every step.
+// Stores with skewed clocks; messages are lost, doubled, delayed and overtake each other; writes take time; stores
+// crash and lose what was not durable, and pause. L1 to L4 are checked at every step.
 class Chaos {
  public:
   explicit Chaos(uint64_t seed) : random_(seed) {
@@ -253,7 +253,9 @@ class Chaos {
     std::map<StoreId, std::pair<uint64_t, bool>> seen;
   };
 
-  Timestamp Clock(const Store& s) const { return Timestamp::FromMicros(1'000'000'000 + now_ + static_cast<uint64_t>(s.skew)); }
+  Timestamp Clock(const Store& s) const {
+    return Timestamp::FromMicros(1'000'000'000 + now_ + static_cast<uint64_t>(s.skew));
+  }
 
   void Start(StoreId id) {
     Store& s = stores_[id];
@@ -332,8 +334,9 @@ class Chaos {
           if (Clock(s) > until) continue;
           // L1; as only one epoch can be shown, also: no two promises in force at once.
           EXPECT_TRUE(given.supported && given.epoch == epoch)
-              << "store " << id << " promised " << peer << " epoch " << epoch << " until " << until.ToString() << ", it is "
-              << Clock(s).ToString() << " and shows epoch " << given.epoch << (given.supported ? "" : " withdrawn");
+              << "store " << id << " promised " << peer << " epoch " << epoch << " until " << until.ToString()
+              << ", it is " << Clock(s).ToString() << " and shows epoch " << given.epoch
+              << (given.supported ? "" : " withdrawn");
         }
         auto& [last, left] = s.seen[peer];
         EXPECT_GE(given.epoch, last) << "L2";
@@ -345,7 +348,8 @@ class Chaos {
         if (!stores_[peer].manager || peer == id) continue;
         const auto received = stores_[peer].manager->SupportFrom(id);
         if (received.epoch == 0) continue;
-        EXPECT_LE(received.expiration, s.told[peer][received.epoch]) << "L3: " << peer << " believes more than " << id << " said";
+        EXPECT_LE(received.expiration, s.told[peer][received.epoch])
+            << "L3: " << peer << " believes more than " << id << " said";
       }
     }
   }

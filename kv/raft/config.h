@@ -25,8 +25,8 @@ class LogSink {
   virtual void Line(LogLevel level, std::string_view text) = 0;
 };
 
-// What the stores promise each other, in terms of one group's replicas (kv/multiraft/liveness.h behind it). Timestamps are of the
-// hybrid logical clock, as opaque ordered numbers. See fortify.h for what consensus builds on it.
+// What the stores promise each other, in terms of one group's replicas (kv/multiraft/liveness.h behind it). Timestamps
+// are of the hybrid logical clock, as opaque ordered numbers. See fortify.h for what consensus builds on it.
 class StoreLivenessView {
  public:
   virtual ~StoreLivenessView() = default;
@@ -41,8 +41,8 @@ class StoreLivenessView {
   };
 
   // The support that this store gives to the store of `replica` (which may be this one).
-  // Promises: V1 epochs only rise; V2 an epoch that was withdrawn or passed is never supported again, across restarts too;
-  // V3 after a restart, an epoch that was supported stays so for one full interval.
+  // Promises: V1 epochs only rise; V2 an epoch that was withdrawn or passed is never supported again, across restarts
+  // too; V3 after a restart, an epoch that was supported stays so for one full interval.
   virtual Given SupportFor(NodeId replica) const = 0;
   // The support that the store of `replica` (which may be this one) gives to this store, as far as known here.
   virtual Received SupportFrom(NodeId replica) const = 0;
@@ -70,7 +70,7 @@ struct Config {
 
   // Storage is written through kStorageAppend and kStorageApply messages instead of Ready and Advance (raw_node.h).
   bool async_storage_writes = false;
-  uint64_t max_size_per_msg = kNoLimit;  // of the entries in one kApp; 0: one entry per message
+  uint64_t max_size_per_msg = kNoLimit;       // of the entries in one kApp; 0: one entry per message
   uint64_t max_committed_size_per_ready = 0;  // 0: max_size_per_msg
   uint64_t max_uncommitted_size = 0;          // payload bytes in the leader's uncommitted tail; 0: no limit
   int max_inflight_msgs = 256;                // kApp messages on their way to one follower
@@ -89,9 +89,10 @@ struct Config {
 
   // Fortified leader leases; null: plain Raft. Outlives the RawNode.
   StoreLivenessView* liveness = nullptr;
-  // S1  A configuration change is handed out for application only when a hard state with commit at or past it is durable.
-  // S2  After a start the replica neither votes nor campaigns until it has applied up to the commit index it found.
-  // S3  Answers to vote requests carry what is committed, so that a change whose commit only the removed know is found out.
+  // S1  A configuration change is handed out for application only when a hard state with commit at or past it is
+  // durable. S2  After a start the replica neither votes nor campaigns until it has applied up to the commit index it
+  // found. S3  Answers to vote requests carry what is committed, so that a change whose commit only the removed know is
+  // found out.
   bool synced_conf_changes = false;
 };
 

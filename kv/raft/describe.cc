@@ -77,13 +77,14 @@ std::string Describe(const SoftState& state) {
 }
 
 std::string Describe(const ConfState& state) {
-  return StrCat("Voters:", List(state.voters), " VotersOutgoing:", List(state.voters_outgoing), " Learners:",
-                List(state.learners), " LearnersNext:", List(state.learners_next), " AutoLeave:", state.auto_leave);
+  return StrCat("Voters:", List(state.voters), " VotersOutgoing:", List(state.voters_outgoing),
+                " Learners:", List(state.learners), " LearnersNext:", List(state.learners_next),
+                " AutoLeave:", state.auto_leave);
 }
 
 std::string Describe(const Snapshot& snapshot) {
-  return StrCat("Index:", snapshot.metadata.index, " Term:", snapshot.metadata.term, " ConfState:",
-                Describe(snapshot.metadata.conf_state));
+  return StrCat("Index:", snapshot.metadata.index, " Term:", snapshot.metadata.term,
+                " ConfState:", Describe(snapshot.metadata.conf_state));
 }
 
 std::string Describe(const std::vector<Entry>& entries) {
@@ -93,8 +94,8 @@ std::string Describe(const std::vector<Entry>& entries) {
 }
 
 std::string Describe(const Message& m, std::string_view indent) {
-  std::string out =
-      StrCat(Target(m.from), "->", Target(m.to), " ", MessageTypeName(m.type), " Term:", m.term, " Log:", m.log_term, "/", m.index);
+  std::string out = StrCat(Target(m.from), "->", Target(m.to), " ", MessageTypeName(m.type), " Term:", m.term,
+                           " Log:", m.log_term, "/", m.index);
   if (m.reject) StrAppend(&out, " Rejected (Hint: ", m.reject_hint, ")");
   if (m.commit != 0) StrAppend(&out, " Commit:", m.commit);
   if (m.vote != kNone) StrAppend(&out, " Vote:", m.vote);

@@ -10,9 +10,9 @@
 
 namespace insula::raft {
 
-std::string Describe(const Entry& entry);        // 1/4 EntryNormal "foo"
-std::string Describe(const HardState& state);    // Term:1 Vote:1 Commit:3
-std::string Describe(const SoftState& state);    // Lead:1 State:StateLeader
+std::string Describe(const Entry& entry);      // 1/4 EntryNormal "foo"
+std::string Describe(const HardState& state);  // Term:1 Vote:1 Commit:3
+std::string Describe(const SoftState& state);  // Lead:1 State:StateLeader
 std::string Describe(const ConfState& state);
 std::string Describe(const Snapshot& snapshot);
 std::string Describe(const std::vector<Entry>& entries);  // one per line, each line ended

@@ -1,7 +1,8 @@
 // Leader leases without messages: a leader that its followers' stores stand behind.
 //
-// Stores promise each other support (StoreLivenessView, config.h). When a leader is elected it asks every replica to bind itself
-// to this leader for as long as the replica's store supports the leader's store, in the epoch of the moment:
+// Stores promise each other support (StoreLivenessView, config.h). When a leader is elected it asks every replica to
+// bind itself to this leader for as long as the replica's store supports the leader's store, in the epoch of the
+// moment:
 //
 //   leader (term t)                            follower
 //     kFortify        ------------------------->  store supports the leader's store in epoch e:
@@ -12,44 +13,54 @@
 //     kDeFortify(t, hlc) ---------------------->  bond = none, clock raised to hlc
 //                     <--- kDeFortifyResp -------
 //
-// A replica with a bond is *bound* while its store supports the epoch. LeadSupportUntil() is the timestamp that a quorum, in both
-// halves of a joint configuration, has reached, each replica f counting with SupportFrom(f).expiration if that support is of the
-// epoch bound[f], and with zero otherwise.
+// A replica with a bond is *bound* while its store supports the epoch. LeadSupportUntil() is the timestamp that a
+// quorum, in both halves of a joint configuration, has reached, each replica f counting with SupportFrom(f).expiration
+// if that support is of the epoch bound[f], and with zero otherwise.
 //
 // What a replica does (config.liveness set):
-//   F1  Bound, it neither campaigns, nor votes, nor pre-votes, nor takes a higher term from anyone but a leader. A message of a
+//   F1  Bound, it neither campaigns, nor votes, nor pre-votes, nor takes a higher term from anyone but a leader. A
+//   message of a
 //       leader of a higher term ends the bond: that leader was elected by a quorum.
-//   F2  It answers kFortifyResp(e) only when the bond is durable, and binds itself only to the leader of its own term. After a
+//   F2  It answers kFortifyResp(e) only when the bond is durable, and binds itself only to the leader of its own term.
+//   After a
 //       restart it is bound as before (config.h V3 keeps the epoch supported for a full interval).
-//   F3  The leader binds itself like any other replica, to its own store's epoch. While LeadSupportUntil() has not passed on its own
+//   F3  The leader binds itself like any other replica, to its own store's epoch. While LeadSupportUntil() has not
+//   passed on its own
 //       clock it refuses votes; it may step down at any time, and then serves no more.
-//   F4  A leader that stops leading in term t sends kDeFortify(t) to every replica that it ever asked in t, until answered, or until
-//       support of this store by the other has lapsed, or the other left the configuration. A replica that refuses a vote or an election because it is bound
-//       tells its leader so (kFortifyResp); whoever does not lead that term answers kDeFortify. So no bond outlives a
-//       leadership for lack of a message, even if the leader's replica is gone (RawNode::ReleaseFor).
-//   F5  kTimeoutNow ends leadership at once, releases the transferee, and its election's votes (kTransferContext) release the
+//   F4  A leader that stops leading in term t sends kDeFortify(t) to every replica that it ever asked in t, until
+//   answered, or until
+//       support of this store by the other has lapsed, or the other left the configuration. A replica that refuses a
+//       vote or an election because it is bound tells its leader so (kFortifyResp); whoever does not lead that term
+//       answers kDeFortify. So no bond outlives a leadership for lack of a message, even if the leader's replica is
+//       gone (RawNode::ReleaseFor).
+//   F5  kTimeoutNow ends leadership at once, releases the transferee, and its election's votes (kTransferContext)
+//   release the
 //       replicas that are bound in the term before.
-//   F6  Every message between replicas carries the sender's Hlc(), which is at or above its clock and every timestamp it served;
-//       the receiver raises its own. A replica votes only with a clock that has passed the expiry of each promise it gave (its
-//       store withdraws no earlier), or that was raised by the release. So lease_floor() of an elected leader, the largest
-//       Hlc() among its votes, is above every timestamp that an earlier leader served.
-//   F7  Quorums of configurations two changes apart need not meet. So no change is proposed (and no joint configuration left) until
+//   F6  Every message between replicas carries the sender's Hlc(), which is at or above its clock and every timestamp
+//   it served;
+//       the receiver raises its own. A replica votes only with a clock that has passed the expiry of each promise it
+//       gave (its store withdraws no earlier), or that was raised by the release. So lease_floor() of an elected
+//       leader, the largest Hlc() among its votes, is above every timestamp that an earlier leader served.
+//   F7  Quorums of configurations two changes apart need not meet. So no change is proposed (and no joint configuration
+//   left) until
 //       LeadSupportUntil() in the present configuration has reached everything that was returned before, or that has
-//       passed on the leader's clock. A change that would leave the leader without a vote is refused: hand over first. A
-//       joint configuration that its leader is not to outlast is handed over to a voter of the new one, then left.
-//   F8  With Config::synced_conf_changes, S1 and S2 (config.h): a restart never falls back to an older configuration than one
+//       passed on the leader's clock. A change that would leave the leader without a vote is refused: hand over first.
+//       A joint configuration that its leader is not to outlast is handed over to a voter of the new one, then left.
+//   F8  With Config::synced_conf_changes, S1 and S2 (config.h): a restart never falls back to an older configuration
+//   than one
 //       that was acted upon.
 //
-// The claim: let L_s lead term s and L_u term u > s. From the moment L_u is elected, each timestamp for which L_s still might find
-// now < LeadSupportUntil() - maximum offset is below lease_floor() of L_u, and no clock within the maximum offset of the voters' has such
-// a `now`. Proof sketch: let Q be a quorum behind the value that L_s uses and V the voters of L_u; some v is in both (F7, F8).
-// When v voted it was not bound to L_s (F1). Either its store had withdrawn the epoch, so v's clock had passed the expiry, which is at or
-// above the value; an epoch once withdrawn never comes back (V2), so L_s's value can never rise above that expiry by v. Or it was
-// released, by L_s (F4, F5), which then serves no more, and whose Hlc() came along. Or it followed a leader of a term between, of which
-// the same holds by induction, and whose messages carried its Hlc() (F6).
+// The claim: let L_s lead term s and L_u term u > s. From the moment L_u is elected, each timestamp for which L_s still
+// might find now < LeadSupportUntil() - maximum offset is below lease_floor() of L_u, and no clock within the maximum
+// offset of the voters' has such a `now`. Proof sketch: let Q be a quorum behind the value that L_s uses and V the
+// voters of L_u; some v is in both (F7, F8). When v voted it was not bound to L_s (F1). Either its store had withdrawn
+// the epoch, so v's clock had passed the expiry, which is at or above the value; an epoch once withdrawn never comes
+// back (V2), so L_s's value can never rise above that expiry by v. Or it was released, by L_s (F4, F5), which then
+// serves no more, and whose Hlc() came along. Or it followed a leader of a term between, of which the same holds by
+// induction, and whose messages carried its Hlc() (F6).
 //
-// Not promised: a lease at all. Where no quorum of stores supports the leader's store, or between election and the first answers, LeadSupportUntil() is
-// zero or past, and the driver must not serve.
+// Not promised: a lease at all. Where no quorum of stores supports the leader's store, or between election and the
+// first answers, LeadSupportUntil() is zero or past, and the driver must not serve.
 #ifndef INSULA_KV_RAFT_FORTIFY_H_
 #define INSULA_KV_RAFT_FORTIFY_H_
 

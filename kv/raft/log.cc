@@ -129,8 +129,9 @@ size_t Log::FindConflict(const std::vector<Entry>& entries) const {
   for (; i < entries.size(); ++i) {
     if (!Matches({entries[i].term, entries[i].index})) {
       if (entries[i].index <= LastIndex() && sink_ && sink_->Wants(LogLevel::kInfo)) {
-        sink_->Line(LogLevel::kInfo, StrCat("found conflict at index ", entries[i].index, " [existing term: ",
-                                            Term(entries[i].index).value_or(0), ", conflicting term: ", entries[i].term, "]"));
+        sink_->Line(LogLevel::kInfo, StrCat("found conflict at index ", entries[i].index,
+                                            " [existing term: ", Term(entries[i].index).value_or(0),
+                                            ", conflicting term: ", entries[i].term, "]"));
       }
       break;
     }

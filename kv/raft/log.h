@@ -8,7 +8,8 @@
 //   L1  applied <= applying <= committed <= last_index.
 //   L2  Entries up to committed never change.
 //   L3  An entry is handed out for application once, in order; with asynchronous storage only when it is stable here.
-//   L4  (Config::synced_conf_changes with asynchronous storage) a configuration change is handed out only when a commit index at or
+//   L4  (Config::synced_conf_changes with asynchronous storage) a configuration change is handed out only when a commit
+//   index at or
 //       past it is durable.
 //
 // Thread safety: none.
@@ -54,13 +55,13 @@ class Log {
   absl::StatusOr<std::vector<Entry>> Slice(uint64_t lo, uint64_t hi, uint64_t max_bytes) const;
 
   // -- Growing --
-  // A leader's entries after `previous`. The index of the last of them if the logs match at `previous`; then the commit index
-  // advances to min(committed, that). Conflicting entries are replaced.
+  // A leader's entries after `previous`. The index of the last of them if the logs match at `previous`; then the commit
+  // index advances to min(committed, that). Conflicting entries are replaced.
   std::optional<uint64_t> MaybeAppend(EntryId previous, std::vector<Entry> entries, uint64_t committed);
   // CHECK-fails on overwriting a committed entry. Returns the last index.
   uint64_t Append(std::vector<Entry> entries);
-  // The largest index <= `index` at which this log's term is <= `term` (with that term; 0 if it is unknown): where a log that has
-  // `term` at `index` could agree with this one.
+  // The largest index <= `index` at which this log's term is <= `term` (with that term; 0 if it is unknown): where a
+  // log that has `term` at `index` could agree with this one.
   EntryId FindConflictByTerm(uint64_t index, uint64_t term) const;
   void Restore(SnapshotPtr snapshot);
 

@@ -1,7 +1,8 @@
-// The plain values that consensus exchanges with its driver: entries, snapshots, configurations, hard state and messages.
+// The plain values that consensus exchanges with its driver: entries, snapshots, configurations, hard state and
+// messages.
 //
-// The driver encodes them for the log and for the wire; nothing here knows how. Payloads are shared, not copied: copying an
-// Entry or a Message copies no user data.
+// The driver encodes them for the log and for the wire; nothing here knows how. Payloads are shared, not copied:
+// copying an Entry or a Message copies no user data.
 //
 // Thread safety: values; a Payload may be read from several threads.
 #ifndef INSULA_KV_RAFT_MESSAGE_H_
@@ -98,8 +99,8 @@ struct HardState {
   uint64_t term = 0;
   NodeId vote = kNone;
   uint64_t commit = 0;
-  // The promise of fortify.h: while this replica's store supports `lead_epoch` of `lead`'s store, the replica neither campaigns
-  // nor votes for others. Both zero when there is none; it belongs to `term`.
+  // The promise of fortify.h: while this replica's store supports `lead_epoch` of `lead`'s store, the replica neither
+  // campaigns nor votes for others. Both zero when there is none; it belongs to `term`.
   NodeId lead = kNone;
   uint64_t lead_epoch = 0;
 
@@ -147,8 +148,8 @@ bool IsResponse(MessageType type);
 // Messages that never cross the network.
 bool IsLocal(MessageType type);
 
-// One message. Which fields matter depends on the type; all others are zero. In a kVote or kPreVote, index and log_term are of the
-// last entry; in their answers (with Config::synced_conf_changes) of the last committed one.
+// One message. Which fields matter depends on the type; all others are zero. In a kVote or kPreVote, index and log_term
+// are of the last entry; in their answers (with Config::synced_conf_changes) of the last committed one.
 struct Message {
   MessageType type = MessageType::kHup;
   NodeId to = kNone;
@@ -162,11 +163,11 @@ struct Message {
   SnapshotPtr snapshot;
   bool reject = false;
   uint64_t reject_hint = 0;
-  std::string context;  // read index request, or kTransferContext in a vote
+  std::string context;             // read index request, or kTransferContext in a vote
   std::vector<Message> responses;  // kStorageAppend, kStorageApply: deliver these when done
-  NodeId lead = kNone;      // kStorageAppend: HardState::lead
-  uint64_t lead_epoch = 0;  // kStorageAppend: HardState::lead_epoch; kFortifyResp: the epoch promised
-  uint64_t hlc = 0;         // votes, kTimeoutNow, kDeFortify: at or above every timestamp the sender served (fortify.h)
+  NodeId lead = kNone;             // kStorageAppend: HardState::lead
+  uint64_t lead_epoch = 0;         // kStorageAppend: HardState::lead_epoch; kFortifyResp: the epoch promised
+  uint64_t hlc = 0;  // votes, kTimeoutNow, kDeFortify: at or above every timestamp the sender served (fortify.h)
 };
 
 // Message::context of votes in an election that the leader itself asked for.
@@ -199,8 +200,8 @@ struct ConfChangeV2 {
   bool EntersJoint(bool* auto_leave) const;
 };
 
-// Entry data <-> changes. Version 1: a byte 1, then transition, changes and context as varints and bytes. The change that
-// leaves the joint state encodes as nothing.
+// Entry data <-> changes. Version 1: a byte 1, then transition, changes and context as varints and bytes. The change
+// that leaves the joint state encodes as nothing.
 std::string EncodeConfChange(const ConfChangeV2& change);
 // False if `data` is damaged.
 [[nodiscard]] bool DecodeConfChange(std::string_view data, ConfChangeV2* change);

@@ -16,7 +16,8 @@ Log::Options LogOptions(const Config& c) {
 }
 
 void Sort(ConfState* s) {
-  for (auto* ids : {&s->voters, &s->learners, &s->voters_outgoing, &s->learners_next}) std::sort(ids->begin(), ids->end());
+  for (auto* ids : {&s->voters, &s->learners, &s->voters_outgoing, &s->learners_next})
+    std::sort(ids->begin(), ids->end());
 }
 
 void Validate(const Config& c) {
@@ -33,10 +34,14 @@ void Validate(const Config& c) {
 
 std::string_view StateTypeName(StateType state) {
   switch (state) {
-    case StateType::kFollower: return "StateFollower";
-    case StateType::kCandidate: return "StateCandidate";
-    case StateType::kLeader: return "StateLeader";
-    case StateType::kPreCandidate: return "StatePreCandidate";
+    case StateType::kFollower:
+      return "StateFollower";
+    case StateType::kCandidate:
+      return "StateCandidate";
+    case StateType::kLeader:
+      return "StateLeader";
+    case StateType::kPreCandidate:
+      return "StatePreCandidate";
   }
   return "?";
 }
@@ -68,6 +73,8 @@ Raft::Raft(const Config& c)
   Sort(&asked);
   CHECK(asked == restored) << "the configuration does not restore to itself";
   if (!initial->hard_state.empty()) LoadHardState(initial->hard_state);
+  // A leader elected in a term that the log has already would be taken for the leader of those entries.
+  if (synced_conf_changes_) CHECK_GE(term_, log_.LastId().term) << "the hard state is older than the log";
   log_.LoadApplied(c.applied);
   start_commit_ = log_.committed();
   BecomeFollower(term_, kNone);
@@ -152,7 +159,8 @@ void Raft::Reset(uint64_t term) {
 }
 
 void Raft::ResetRandomizedElectionTimeout() {
-  randomized_election_timeout_ = election_timeout_ + static_cast<int>(random_(static_cast<uint64_t>(election_timeout_)));
+  randomized_election_timeout_ =
+      election_timeout_ + static_cast<int>(random_(static_cast<uint64_t>(election_timeout_)));
 }
 
 void Raft::Tick() {

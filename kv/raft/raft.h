@@ -1,4 +1,5 @@
-// The consensus algorithm: one replica's state and its reactions to messages and ticks. Drivers use RawNode (raw_node.h).
+// The consensus algorithm: one replica's state and its reactions to messages and ticks. Drivers use RawNode
+// (raw_node.h).
 //
 //                     timeout, campaign              majority of pre-votes
 //   follower --------------------------> pre-candidate ------------> candidate --majority of votes--> leader
@@ -14,9 +15,9 @@
 //   R5  Responses that promise something about durable state (kAppResp, votes, kFortifyResp, kDeFortifyResp) go to
 //       msgs_after_append_, and leave only when that state is durable; all else may leave at once.
 //
-// The source files: raft.cc state, ticks, role changes; raft_step.cc dispatch, followers and candidates; raft_step_leader.cc;
-// raft_election.cc campaigns and votes; raft_append.cc replication, commit, snapshots; raft_confchange.cc configurations;
-// raft_read.cc linearizable reads; raft_fortify.cc leases (fortify.h).
+// The source files: raft.cc state, ticks, role changes; raft_step.cc dispatch, followers and candidates;
+// raft_step_leader.cc; raft_election.cc campaigns and votes; raft_append.cc replication, commit, snapshots;
+// raft_confchange.cc configurations; raft_read.cc linearizable reads; raft_fortify.cc leases (fortify.h).
 //
 // Thread safety: none.
 #ifndef INSULA_KV_RAFT_RAFT_H_
@@ -30,8 +31,8 @@
 
 #include "absl/status/status.h"
 #include "base/strings.h"
-#include "kv/raft/config.h"
 #include "kv/raft/confchange/changer.h"
+#include "kv/raft/config.h"
 #include "kv/raft/fortify.h"
 #include "kv/raft/log.h"
 #include "kv/raft/message.h"
@@ -118,6 +119,7 @@ class Raft {
   void HandleHeartbeatResponse(const Message& m, tracker::Progress* pr);
   void HandleSnapshotStatus(const Message& m, tracker::Progress* pr);
   void HandleTransferRequest(NodeId transferee, const tracker::Progress& pr);
+  bool MaybeFinishTransfer(NodeId id, const tracker::Progress& pr);
   void SendTimeoutNow(NodeId to);
 
   // raft_election.cc
@@ -232,7 +234,8 @@ class Raft {
   // Former leader, follower.
   std::optional<Release> release_;
   int release_elapsed_ = 0;
-  uint64_t released_term_ = 0;  // its leader has let go: no bond in this term any more
+  uint64_t released_term_ = 0;   // its leader has let go: no bond in this term any more
+  uint64_t called_in_term_ = 0;  // the leader of this term asked us to take over, before we could campaign
   uint64_t lease_floor_ = 0;
   uint64_t observed_hlc_ = 0;
 };

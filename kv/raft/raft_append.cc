@@ -56,8 +56,8 @@ bool Raft::MaybeSendSnapshot(NodeId to, tracker::Progress* pr) {
   }
   CHECK(*snapshot && !(*snapshot)->empty()) << "an empty snapshot";
   const SnapshotMetadata& meta = (*snapshot)->metadata;
-  LogLine(LogLevel::kDebug, id_, " [firstindex: ", log_.FirstIndex(), ", commit: ", log_.committed(), "] sent snapshot[index: ",
-          meta.index, ", term: ", meta.term, "] to ", to, " [", pr->ToString(), "]");
+  LogLine(LogLevel::kDebug, id_, " [firstindex: ", log_.FirstIndex(), ", commit: ", log_.committed(),
+          "] sent snapshot[index: ", meta.index, ", term: ", meta.term, "] to ", to, " [", pr->ToString(), "]");
   pr->BecomeSnapshot(meta.index);
   LogLine(LogLevel::kDebug, id_, " paused sending replication messages to ", to, " [", pr->ToString(), "]");
   Send({.type = MessageType::kSnap, .to = to, .snapshot = *snapshot});
@@ -86,7 +86,8 @@ void Raft::BroadcastHeartbeat(const std::string& context) {
 
 bool Raft::AppendEntries(std::vector<Entry>& entries) {
   if (!ReserveUncommitted(entries)) {
-    LogLine(LogLevel::kWarn, id_, " appending new entries would exceed the limit of uncommitted data; dropping proposal");
+    LogLine(LogLevel::kWarn, id_,
+            " appending new entries would exceed the limit of uncommitted data; dropping proposal");
     return false;
   }
   uint64_t last = log_.LastIndex();
@@ -125,6 +126,8 @@ void Raft::ReleaseUncommitted(const std::vector<Entry>& entries) {
 void Raft::AppliedTo(uint64_t index, uint64_t size) {
   log_.AppliedTo(std::max(index, log_.applied()), size);
   MaybeLeaveJoint();
+  const bool called = called_in_term_ == term_ && state_ == StateType::kFollower && lead_ == kNone;
+  if (called && Promotable() && MayCampaign()) Hup(Campaign::kTransfer);
 }
 
 void Raft::AppliedSnapshot(const Snapshot& snapshot) {
@@ -147,8 +150,8 @@ void Raft::HandleAppend(Message& m) {
   }
   LogLine(LogLevel::kDebug, id_, " [logterm: ", log_.Term(m.index).value_or(0), ", index: ", m.index,
           "] rejected MsgApp [logterm: ", m.log_term, ", index: ", m.index, "] from ", m.from);
-  // A hint that skips all indexes at which the logs cannot agree: the leader's term there is at most m.log_term, so neither can ours
-  // be above it. With the hint's term, the leader does the same in its own log.
+  // A hint that skips all indexes at which the logs cannot agree: the leader's term there is at most m.log_term, so
+  // neither can ours be above it. With the hint's term, the leader does the same in its own log.
   const EntryId hint = log_.FindConflictByTerm(std::min(m.index, log_.LastIndex()), m.log_term);
   Send({.type = MessageType::kAppResp,
         .to = m.from,
@@ -167,8 +170,8 @@ void Raft::HandleSnapshot(const Message& m) {
   CHECK(m.snapshot != nullptr) << "kSnap without a snapshot";
   const uint64_t index = m.snapshot->metadata.index;
   const bool restored = Restore(m.snapshot);
-  LogLine(LogLevel::kInfo, id_, " [commit: ", log_.committed(), "] ", restored ? "restored" : "ignored", " snapshot [index: ", index,
-          ", term: ", m.snapshot->metadata.term, "]");
+  LogLine(LogLevel::kInfo, id_, " [commit: ", log_.committed(), "] ", restored ? "restored" : "ignored",
+          " snapshot [index: ", index, ", term: ", m.snapshot->metadata.term, "]");
   Send({.type = MessageType::kAppResp, .to = m.from, .index = restored ? log_.LastIndex() : log_.committed()});
 }
 

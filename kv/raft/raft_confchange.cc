@@ -48,7 +48,8 @@ void Raft::MaybeLeaveJoint() {
   m.entries.push_back({.type = EntryType::kConfChangeV2});
   if (absl::Status s = Step(std::move(m)); !s.ok()) {
     // Dropped, while leadership is being transferred. The next leader tries, or we do when the next entry is applied.
-    LogLine(LogLevel::kDebug, "not initiating automatic transition out of joint configuration ", tracker_.config.ToString());
+    LogLine(LogLevel::kDebug, "not initiating automatic transition out of joint configuration ",
+            tracker_.config.ToString());
   } else {
     LogLine(LogLevel::kInfo, "initiating automatic transition out of joint configuration ", tracker_.config.ToString());
   }
@@ -70,7 +71,8 @@ void Raft::HandOverBeforeLeaving() {
 
 ConfState Raft::ApplyConfChange(const ConfChangeV2& change) {
   auto next = confchange::Changer(tracker_, log_.LastIndex()).Apply(change);
-  CHECK(next.ok()) << "applying a configuration change to " << tracker_.config.ToString() << ": " << next.status().ToString();
+  CHECK(next.ok()) << "applying a configuration change to " << tracker_.config.ToString() << ": "
+                   << next.status().ToString();
   return SwitchToConfig(std::move(*next));
 }
 
@@ -83,8 +85,8 @@ ConfState Raft::SwitchToConfig(confchange::Next next) {
 
   const tracker::Progress* self = tracker_.Find(id_);
   if (self == nullptr || self->is_learner) {
-    // A leader without a vote. It may go on until others elect one, but they learn of its removal only through it, so without the
-    // option it leads until it falls silent.
+    // A leader without a vote. It may go on until others elect one, but they learn of its removal only through it, so
+    // without the option it leads until it falls silent.
     if (step_down_on_removal_ || liveness_) BecomeFollower(term_, kNone);
     return state;
   }

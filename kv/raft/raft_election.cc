@@ -12,7 +12,8 @@ bool Raft::Promotable() const {
 }
 
 bool Raft::MayCampaign() const {
-  return state_ != StateType::kLeader && Promotable() && !log_.HasUnappliedConfChange() && CaughtUpSinceStart() && !Bound();
+  return state_ != StateType::kLeader && Promotable() && !log_.HasUnappliedConfChange() && CaughtUpSinceStart() &&
+         !Bound();
 }
 
 void Raft::Hup(Campaign kind) {
@@ -64,8 +65,8 @@ void Raft::RunCampaign(Campaign kind) {
       Send({.type = response, .to = id_, .term = request.term});
       continue;
     }
-    LogLine(LogLevel::kInfo, id_, " [logterm: ", last.term, ", index: ", last.index, "] sent ", MessageTypeName(request.type),
-            " request to ", voter, " at term ", term_);
+    LogLine(LogLevel::kInfo, id_, " [logterm: ", last.term, ", index: ", last.index, "] sent ",
+            MessageTypeName(request.type), " request to ", voter, " at term ", term_);
     Message m = request;
     m.to = voter;
     Send(std::move(m));
@@ -73,7 +74,8 @@ void Raft::RunCampaign(Campaign kind) {
 }
 
 tracker::Tally Raft::Poll(NodeId id, MessageType type, bool granted) {
-  LogLine(LogLevel::kInfo, id_, " received ", MessageTypeName(type), granted ? "" : " rejection", " from ", id, " at term ", term_);
+  LogLine(LogLevel::kInfo, id_, " received ", MessageTypeName(type), granted ? "" : " rejection", " from ", id,
+          " at term ", term_);
   tracker_.RecordVote(id, granted);
   return tracker_.TallyVotes();
 }
@@ -90,7 +92,8 @@ bool Raft::IgnoresVote(const Message& m) {
       return false;
     }
     if (!Bound()) return false;
-    LogLine(LogLevel::kInfo, id_, " ignored ", MessageTypeName(m.type), " from ", m.from, " while bound to ", bond_.lead);
+    LogLine(LogLevel::kInfo, id_, " ignored ", MessageTypeName(m.type), " from ", m.from, " while bound to ",
+            bond_.lead);
     TellLeaderOfBond();
     return true;
   }
@@ -106,15 +109,17 @@ bool Raft::IgnoresVote(const Message& m) {
 void Raft::HandleVoteRequest(const Message& m) {
   const auto response = m.type == MessageType::kVote ? MessageType::kVoteResp : MessageType::kPreVoteResp;
   if (!CaughtUpSinceStart()) return;  // S2: no answer yet; the candidate asks again
-  // We may vote if we have not voted in this term and know no leader in it, repeat a vote, or pre-vote for a term to come.
-  const bool can_vote = vote_ == m.from || (vote_ == kNone && lead_ == kNone) ||
-                        (m.type == MessageType::kPreVote && m.term > term_);
-  // A learner votes too: it may be a voter of a configuration that it does not know yet, without which there is no quorum.
+  // We may vote if we have not voted in this term and know no leader in it, repeat a vote, or pre-vote for a term to
+  // come.
+  const bool can_vote =
+      vote_ == m.from || (vote_ == kNone && lead_ == kNone) || (m.type == MessageType::kPreVote && m.term > term_);
+  // A learner votes too: it may be a voter of a configuration that it does not know yet, without which there is no
+  // quorum.
   const bool grant = can_vote && log_.IsUpToDate({.term = m.log_term, .index = m.index});
   const EntryId last = log_.LastId();
   LogLine(LogLevel::kInfo, id_, " [logterm: ", last.term, ", index: ", last.index, ", vote: ", vote_, "] ",
-          grant ? "cast " : "rejected ", MessageTypeName(m.type), grant ? " for " : " from ", m.from, " [logterm: ", m.log_term,
-          ", index: ", m.index, "] at term ", term_);
+          grant ? "cast " : "rejected ", MessageTypeName(m.type), grant ? " for " : " from ", m.from,
+          " [logterm: ", m.log_term, ", index: ", m.index, "] at term ", term_);
   Message answer{.type = response, .to = m.from, .term = term_, .reject = !grant};
   // With the term of the request: a pre-candidate ignores answers of lower terms than it asked for.
   if (grant) answer.term = m.term;
@@ -130,8 +135,8 @@ void Raft::HandleVoteRequest(const Message& m) {
   }
 }
 
-// S3: a voter that was removed may have to be asked for its vote by those who do not know that its removal is committed; it may have
-// a longer log than they, and no right to campaign. Its answer tells them.
+// S3: a voter that was removed may have to be asked for its vote by those who do not know that its removal is
+// committed; it may have a longer log than they, and no right to campaign. Its answer tells them.
 bool Raft::LearnCommitFromVote(const Message& m) {
   if (m.index <= log_.committed() || !log_.MaybeCommit({.term = m.log_term, .index = m.index})) return false;
   LogLine(LogLevel::kInfo, id_, " learned from a vote of ", m.from, " that ", m.index, " is committed");
@@ -146,8 +151,8 @@ void Raft::HandleVoteResponse(const Message& m) {
   if (m.type != expected) return;
   if (m.type == MessageType::kVoteResp && !m.reject) lease_floor_ = std::max(lease_floor_, m.hlc);
   const tracker::Tally tally = Poll(m.from, m.type, !m.reject);
-  LogLine(LogLevel::kInfo, id_, " has received ", tally.granted, " ", MessageTypeName(m.type), " votes and ", tally.rejected,
-          " vote rejections");
+  LogLine(LogLevel::kInfo, id_, " has received ", tally.granted, " ", MessageTypeName(m.type), " votes and ",
+          tally.rejected, " vote rejections");
   if (tally.result == quorum::VoteResult::kLost) {
     // At our term: a pre-vote's answer bears one that is not.
     BecomeFollower(term_, kNone);

@@ -103,8 +103,8 @@ void Raft::TickRelease() {
   release_elapsed_ = 0;
   const NodeSet pending = release_->pending;
   for (NodeId id : pending) {
-    // Support that has lapsed here has lapsed there, or is about to (else F4's other half helps); who left the configuration
-    // has no vote to withhold.
+    // Support that has lapsed here has lapsed there, or is about to (else F4's other half helps); who left the
+    // configuration has no vote to withhold.
     const StoreLivenessView::Received support = liveness_->SupportFrom(id);
     const bool lapsed = support.epoch == 0 || liveness_->Expired(support.expiration);
     if (lapsed || tracker_.Find(id) == nullptr) release_->pending.erase(id);
@@ -174,13 +174,15 @@ void Raft::OnSupportChange() {
 bool Raft::NeedsTicks() const {
   if (liveness_ == nullptr || release_) return true;
   switch (state_) {
-    case StateType::kLeader: return LeaderNeedsTicks();
+    case StateType::kLeader:
+      return LeaderNeedsTicks();
     case StateType::kFollower:
       if (Bound()) return false;
       // To campaign; or, without a vote, to stop refusing votes for a leader's sake.
       return Promotable() || (lead_ != kNone && election_elapsed_ < election_timeout_);
     case StateType::kCandidate:
-    case StateType::kPreCandidate: return true;
+    case StateType::kPreCandidate:
+      return true;
   }
   return true;
 }

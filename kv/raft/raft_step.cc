@@ -8,12 +8,21 @@ absl::Status Raft::Step(Message m) {
   if (liveness_ && m.hlc != 0 && m.from != id_) ObserveHlc(m.hlc);
   switch (m.type) {
     // These carry the term of a leadership, which may be over: the rules below are not for them.
-    case MessageType::kFortifyResp: HandleFortifyResp(m); return absl::OkStatus();
-    case MessageType::kDeFortify: HandleDeFortify(m); return absl::OkStatus();
-    case MessageType::kDeFortifyResp: HandleDeFortifyResp(m); return absl::OkStatus();
+    case MessageType::kFortifyResp:
+      HandleFortifyResp(m);
+      return absl::OkStatus();
+    case MessageType::kDeFortify:
+      HandleDeFortify(m);
+      return absl::OkStatus();
+    case MessageType::kDeFortifyResp:
+      HandleDeFortifyResp(m);
+      return absl::OkStatus();
     // A commit index on disk stays there, whatever the term is by now.
-    case MessageType::kStorageAppendResp: log_.CommitSyncedTo(m.commit); break;
-    default: break;
+    case MessageType::kStorageAppendResp:
+      log_.CommitSyncedTo(m.commit);
+      break;
+    default:
+      break;
   }
   if (m.term > term_) {
     if (CheckHigherTerm(m) == TermCheck::kDone) return absl::OkStatus();
@@ -22,18 +31,30 @@ absl::Status Raft::Step(Message m) {
     return absl::OkStatus();
   }
   switch (m.type) {
-    case MessageType::kHup: Hup(pre_vote_ ? Campaign::kPreElection : Campaign::kElection); return absl::OkStatus();
-    case MessageType::kStorageAppendResp: HandleStorageAppendResp(m); return absl::OkStatus();
-    case MessageType::kStorageApplyResp: HandleStorageApplyResp(m); return absl::OkStatus();
+    case MessageType::kHup:
+      Hup(pre_vote_ ? Campaign::kPreElection : Campaign::kElection);
+      return absl::OkStatus();
+    case MessageType::kStorageAppendResp:
+      HandleStorageAppendResp(m);
+      return absl::OkStatus();
+    case MessageType::kStorageApplyResp:
+      HandleStorageApplyResp(m);
+      return absl::OkStatus();
     case MessageType::kVote:
-    case MessageType::kPreVote: HandleVoteRequest(m); return absl::OkStatus();
-    default: break;
+    case MessageType::kPreVote:
+      HandleVoteRequest(m);
+      return absl::OkStatus();
+    default:
+      break;
   }
   switch (state_) {
-    case StateType::kLeader: return StepLeader(m);
-    case StateType::kFollower: return StepFollower(m);
+    case StateType::kLeader:
+      return StepLeader(m);
+    case StateType::kFollower:
+      return StepFollower(m);
     case StateType::kCandidate:
-    case StateType::kPreCandidate: return StepCandidate(m);
+    case StateType::kPreCandidate:
+      return StepCandidate(m);
   }
   return absl::OkStatus();
 }
@@ -53,8 +74,8 @@ Raft::TermCheck Raft::CheckHigherTerm(const Message& m) {
   // A pre-vote is for a term that may never be; and a granted one answers our own.
   if (m.type == MessageType::kPreVote) return TermCheck::kGoOn;
   if (m.type == MessageType::kPreVoteResp && !m.reject) return TermCheck::kGoOn;
-  LogLine(LogLevel::kInfo, id_, " [term: ", term_, "] received a ", MessageTypeName(m.type), " message with higher term from ",
-          m.from, " [term: ", m.term, "]");
+  LogLine(LogLevel::kInfo, id_, " [term: ", term_, "] received a ", MessageTypeName(m.type),
+          " message with higher term from ", m.from, " [term: ", m.term, "]");
   const bool leads = FromLeaderOfTerm(m.type) && m.type != MessageType::kTimeoutNow;
   BecomeFollower(m.term, leads ? m.from : kNone);
   return TermCheck::kGoOn;
@@ -71,8 +92,8 @@ void Raft::HandleLowerTerm(Message& m) {
     // So that a pre-candidate that is behind learns the term, or two of them could wait for each other.
     Send({.type = MessageType::kPreVoteResp, .to = m.from, .term = term_, .reject = true});
   } else if (m.type == MessageType::kStorageAppendResp) {
-    // The entries that were written may have been overwritten since by a newer leader's, which are on their way to disk: do not
-    // take them for stable (a later response will tell). A snapshot holds in every term.
+    // The entries that were written may have been overwritten since by a newer leader's, which are on their way to
+    // disk: do not take them for stable (a later response will tell). A snapshot holds in every term.
     if (m.snapshot) AppliedSnapshot(*m.snapshot);
   } else {
     LogLine(LogLevel::kInfo, id_, " [term: ", term_, "] ignored a ", MessageTypeName(m.type),
@@ -94,11 +115,20 @@ void Raft::HandleStorageApplyResp(const Message& m) {
 
 void Raft::HandleLeaderMessage(Message& m) {
   switch (m.type) {
-    case MessageType::kApp: HandleAppend(m); break;
-    case MessageType::kHeartbeat: HandleHeartbeat(m); break;
-    case MessageType::kSnap: HandleSnapshot(m); break;
-    case MessageType::kFortify: HandleFortify(m); break;
-    default: CHECK(false) << MessageTypeName(m.type);
+    case MessageType::kApp:
+      HandleAppend(m);
+      break;
+    case MessageType::kHeartbeat:
+      HandleHeartbeat(m);
+      break;
+    case MessageType::kSnap:
+      HandleSnapshot(m);
+      break;
+    case MessageType::kFortify:
+      HandleFortify(m);
+      break;
+    default:
+      CHECK(false) << MessageTypeName(m.type);
   }
 }
 
@@ -144,11 +174,14 @@ absl::Status Raft::StepFollower(Message& m) {
       if (liveness_) AcceptRelease(m.hlc);
       // Never with a pre-vote: the leader itself asks for it.
       Hup(Campaign::kTransfer);
+      // Nobody leads any more, so if it is too early, then as soon as we can (F5).
+      if (liveness_ && state_ == StateType::kFollower) called_in_term_ = term_;
       break;
     case MessageType::kReadIndexResp:
       if (m.entries.size() == 1) read_states_.push_back({m.index, m.entries.front().data.str()});
       break;
-    default: break;
+    default:
+      break;
   }
   return absl::OkStatus();
 }
@@ -166,12 +199,16 @@ absl::Status Raft::StepCandidate(Message& m) {
       HandleLeaderMessage(m);
       break;
     case MessageType::kVoteResp:
-    case MessageType::kPreVoteResp: HandleVoteResponse(m); break;
+    case MessageType::kPreVoteResp:
+      HandleVoteResponse(m);
+      break;
     case MessageType::kTimeoutNow:
-      LogLine(LogLevel::kDebug, id_, " [term ", term_, " state ", StateTypeName(state_), "] ignored MsgTimeoutNow from ", m.from);
+      LogLine(LogLevel::kDebug, id_, " [term ", term_, " state ", StateTypeName(state_),
+              "] ignored MsgTimeoutNow from ", m.from);
       if (liveness_ && state_ == StateType::kPreCandidate) AcceptRelease(m.hlc);
       break;
-    default: break;
+    default:
+      break;
   }
   return absl::OkStatus();
 }

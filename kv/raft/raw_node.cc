@@ -47,7 +47,8 @@ ConfState RawNode::ApplyConfChange(const ConfChangeV2& change) { return raft_->A
 ConfState RawNode::RejectConfChange() const { return raft_->tracker().config.ToConfState(); }
 
 absl::Status RawNode::Step(Message m) {
-  if (IsLocal(m.type) && !IsLocalTarget(m.from)) return absl::InvalidArgumentError("raft: cannot step raft local message");
+  if (IsLocal(m.type) && !IsLocalTarget(m.from))
+    return absl::InvalidArgumentError("raft: cannot step raft local message");
   if (IsResponse(m.type) && !IsLocalTarget(m.from) && raft_->tracker().Find(m.from) == nullptr) {
     return absl::NotFoundError("raft: cannot step as peer not found");
   }
@@ -60,7 +61,9 @@ void RawNode::ReportSnapshot(NodeId id, bool ok) {
   (void)raft_->Step({.type = MessageType::kSnapStatus, .from = id, .reject = !ok});
 }
 
-void RawNode::TransferLeader(NodeId transferee) { (void)raft_->Step({.type = MessageType::kTransferLeader, .from = transferee}); }
+void RawNode::TransferLeader(NodeId transferee) {
+  (void)raft_->Step({.type = MessageType::kTransferLeader, .from = transferee});
+}
 
 absl::Status RawNode::ForgetLeader() { return raft_->Step({.type = MessageType::kForgetLeader}); }
 
@@ -136,11 +139,13 @@ Message RawNode::AppendMessage(const Ready& rd) const {
   return m;
 }
 
-// What the log writer says when all that was handed to it so far is durable. It names the end of the log as of now, so that an entry
-// counts as stable only if it is still the one that was written: terms guard against an entry that was overwritten, written
-// again and is the same as before (an ABA of the log's tail), and so against forgetting unstable entries too early.
+// What the log writer says when all that was handed to it so far is durable. It names the end of the log as of now, so
+// that an entry counts as stable only if it is still the one that was written: terms guard against an entry that was
+// overwritten, written again and is the same as before (an ABA of the log's tail), and so against forgetting unstable
+// entries too early.
 Message RawNode::AppendResponse(const Ready& rd) const {
-  Message m{.type = MessageType::kStorageAppendResp, .to = raft_->id(), .from = kLocalAppendThread, .term = raft_->term()};
+  Message m{
+      .type = MessageType::kStorageAppendResp, .to = raft_->id(), .from = kLocalAppendThread, .term = raft_->term()};
   if (raft_->log().unstable().has_entries()) {
     const EntryId last = raft_->log().LastId();
     m.index = last.index;
@@ -152,13 +157,19 @@ Message RawNode::AppendResponse(const Ready& rd) const {
 }
 
 Message RawNode::ApplyMessage(const Ready& rd) const {
-  Message m{.type = MessageType::kStorageApply, .to = kLocalApplyThread, .from = raft_->id(), .entries = rd.committed_entries};
+  Message m{.type = MessageType::kStorageApply,
+            .to = kLocalApplyThread,
+            .from = raft_->id(),
+            .entries = rd.committed_entries};
   m.responses.push_back(ApplyResponse(rd));
   return m;
 }
 
 Message RawNode::ApplyResponse(const Ready& rd) const {
-  return {.type = MessageType::kStorageApplyResp, .to = raft_->id(), .from = kLocalApplyThread, .entries = rd.committed_entries};
+  return {.type = MessageType::kStorageApplyResp,
+          .to = raft_->id(),
+          .from = kLocalApplyThread,
+          .entries = rd.committed_entries};
 }
 
 void RawNode::Accept(const Ready& rd) {

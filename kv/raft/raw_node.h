@@ -2,37 +2,43 @@
 //
 // The driver's contract, with synchronous storage (Config::async_storage_writes = false). Whenever HasReady():
 //   1. `Ready rd = TakeReady()`.
-//   2. Write rd.entries (they replace everything from their first index on), then rd.hard_state, then rd.snapshot, to the log, in
+//   2. Write rd.entries (they replace everything from their first index on), then rd.hard_state, then rd.snapshot, to
+//   the log, in
 //      one atomic write; sync it if rd.must_sync.
-//   3. Send rd.messages (only now: they promise what was just written). For a kSnap whose sending ends, ReportSnapshot; for a
+//   3. Send rd.messages (only now: they promise what was just written). For a kSnap whose sending ends, ReportSnapshot;
+//   for a
 //      peer that cannot be reached, ReportUnreachable.
-//   4. Apply rd.snapshot, then rd.committed_entries, to the state machine. For each kConfChange or kConfChangeV2 entry call
-//      ApplyConfChange, or RejectConfChange to leave it without effect (all replicas alike), and keep the ConfState it returns
-//      with the applied index.
+//   4. Apply rd.snapshot, then rd.committed_entries, to the state machine. For each kConfChange or kConfChangeV2 entry
+//   call
+//      ApplyConfChange, or RejectConfChange to leave it without effect (all replicas alike), and keep the ConfState it
+//      returns with the applied index.
 //   5. Advance().
 //
-// With asynchronous storage (true), there is no Advance, and steps 2 and 4 arrive as messages among rd.messages (the other fields of
-// Ready are for looking only, except read_states and soft_state):
+// With asynchronous storage (true), there is no Advance, and steps 2 and 4 arrive as messages among rd.messages (the
+// other fields of Ready are for looking only, except read_states and soft_state):
 //   1. `Ready rd = TakeReady()`; send messages to other replicas at once.
-//   2. A message to kLocalAppendThread (at most one per Ready): queue it for the log writer. The writer works in order; it
-//      writes entries, then the hard state (m.term, m.vote, m.commit, m.lead, m.lead_epoch; none if m.term is 0), then the
-//      snapshot, atomically; if m.responses is not empty it syncs (this and all before) and then delivers them: those to this
-//      replica through Step, those to others by network.
-//   3. A message to kLocalApplyThread: apply m.entries, in order, as in 4 above, then deliver m.responses through Step. Apply
+//   2. A message to kLocalAppendThread (at most one per Ready): queue it for the log writer. The writer works in order;
+//   it
+//      writes entries, then the hard state (m.term, m.vote, m.commit, m.lead, m.lead_epoch; none if m.term is 0), then
+//      the snapshot, atomically; if m.responses is not empty it syncs (this and all before) and then delivers them:
+//      those to this replica through Step, those to others by network.
+//   3. A message to kLocalApplyThread: apply m.entries, in order, as in 4 above, then deliver m.responses through Step.
+//   Apply
 //      work never waits for append work; a snapshot is installed by the log writer before its responses are delivered.
 //   Messages of several Readies, and of several groups, may be written together, as long as each queue keeps its order.
 //
 // Either way:
 //   6. Step every message that arrives from other replicas; messages may be lost, doubled, reordered.
 //   7. Tick() at regular intervals while NeedsTicks(). Groups that do not may sleep: no timer, no message.
-//   8. With Config::liveness: OnSupportChange() when a store that holds one of the group's replicas gained or lost support, in
-//      either direction (a mere extension of the expiry is not a change). Then, if MayCampaign() and the range is wanted,
-//      Campaign(). An answer to a kFortifyResp for a replica that no longer exists here: ReleaseFor().
+//   8. With Config::liveness: OnSupportChange() when a store that holds one of the group's replicas gained or lost
+//   support, in
+//      either direction (a mere extension of the expiry is not a change). Then, if MayCampaign() and the range is
+//      wanted, Campaign(). An answer to a kFortifyResp for a replica that no longer exists here: ReleaseFor().
 //   9. Serving without a round trip: only while leading, after applying an entry of the own term, and while
 //      max(now, request timestamp) < LeadSupportUntil() - maximum clock offset; timestamps start above lease_floor().
 //
-// Order within one Ready and across Readies is the driver's to keep; everything else (when to batch, whom to send to first) is
-// free. Thread safety: none; one thread.
+// Order within one Ready and across Readies is the driver's to keep; everything else (when to batch, whom to send to
+// first) is free. Thread safety: none; one thread.
 #ifndef INSULA_KV_RAFT_RAW_NODE_H_
 #define INSULA_KV_RAFT_RAW_NODE_H_
 
@@ -97,9 +103,9 @@ struct Status {
   std::map<NodeId, tracker::Progress> progress;  // leader only
 };
 
-// A proposal that was not taken: no leader, a transfer in progress, too much uncommitted, or a configuration change that the lease
-// does not allow now (fortify.h F7). Try again later. (A change that does not fit the configuration, or comes while another is
-// not applied, is appended as an empty entry instead, and the status is ok.)
+// A proposal that was not taken: no leader, a transfer in progress, too much uncommitted, or a configuration change
+// that the lease does not allow now (fortify.h F7). Try again later. (A change that does not fit the configuration, or
+// comes while another is not applied, is appended as an empty entry instead, and the status is ok.)
 absl::Status ProposalDroppedError();
 bool IsProposalDropped(const absl::Status& status);
 
@@ -120,8 +126,8 @@ class RawNode {
   ConfState ApplyConfChange(const ConfChangeV2& change);
   // Instead, if the driver refuses it, at every replica alike. Returns the present configuration.
   ConfState RejectConfChange() const;
-  // A message from another replica, or a response of the local storage. kInvalidArgument for messages that never travel,
-  // kNotFound for a response from a replica that is not in the configuration, or ProposalDroppedError.
+  // A message from another replica, or a response of the local storage. kInvalidArgument for messages that never
+  // travel, kNotFound for a response from a replica that is not in the configuration, or ProposalDroppedError.
   absl::Status Step(Message message);
   void ReportUnreachable(NodeId id);
   void ReportSnapshot(NodeId id, bool ok);
@@ -139,17 +145,19 @@ class RawNode {
 
   // -- Leases and sleep (fortify.h) --
   void OnSupportChange();
-  // The timestamp until which a quorum, in both halves of a joint configuration, neither elects nor follows anyone else; 0 when not
-  // leading, or before an entry of the own term is committed. Ask again for each request: it may fall.
+  // The timestamp until which a quorum, in both halves of a joint configuration, neither elects nor follows anyone
+  // else; 0 when not leading, or before an entry of the own term is committed. Ask again for each request: it may fall.
   uint64_t LeadSupportUntil();
   // Every timestamp that an earlier leader served lies at or below it, once this replica leads.
   uint64_t lease_floor() const;
   // Whether a Campaign() now would not be refused for a promise given to a leader.
   bool MayCampaign() const;
-  // False when time alone has nothing to do here: a leader with everyone alive bound and caught up, a follower that is bound, a
-  // replica without a vote. (When it turns true because support lapsed, an idle group may go on sleeping until it is wanted.)
+  // False when time alone has nothing to do here: a leader with everyone alive bound and caught up, a follower that is
+  // bound, a replica without a vote. (When it turns true because support lapsed, an idle group may go on sleeping until
+  // it is wanted.)
   bool NeedsTicks() const;
-  // The answer for `fortify_resp`, addressed to a replica that was removed from this store. `hlc` as StoreLivenessView::Hlc.
+  // The answer for `fortify_resp`, addressed to a replica that was removed from this store. `hlc` as
+  // StoreLivenessView::Hlc.
   static Message ReleaseFor(const Message& fortify_resp, uint64_t hlc);
 
   // -- Looking --

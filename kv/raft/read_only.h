@@ -1,7 +1,7 @@
 // Reads that wait for a quorum to confirm that the leader still leads.
 //
-// A request notes the commit index at its arrival and rides on a heartbeat. When a quorum has answered that heartbeat, or a later
-// one, every request up to it may be served once that index is applied.
+// A request notes the commit index at its arrival and rides on a heartbeat. When a quorum has answered that heartbeat,
+// or a later one, every request up to it may be served once that index is applied.
 //
 // Thread safety: none.
 #ifndef INSULA_KV_RAFT_READ_ONLY_H_
@@ -25,7 +25,8 @@ class ReadOnly {
 
   // Ignored if a request with the same bytes is waiting.
   void Add(uint64_t commit, Message message, NodeId self);
-  // `from` confirmed the heartbeat that carried `context`. If that makes a quorum: the requests that it confirms, in order.
+  // `from` confirmed the heartbeat that carried `context`. If that makes a quorum: the requests that it confirms, in
+  // order.
   std::vector<Request> Acknowledge(NodeId from, std::string_view context, const quorum::JointConfig& voters);
   // What the next heartbeat carries: the newest request.
   std::string LastContext() const { return queue_.empty() ? std::string() : queue_.back().context; }

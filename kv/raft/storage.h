@@ -10,8 +10,8 @@
 //   kOutOfRange   compacted: the index lies before FirstIndex()-1
 //   kNotFound     not there: the index lies past LastIndex()
 //   kUnavailable  a snapshot is not ready yet; ask again later
-// Any other error stops the process: a replica whose log cannot be read must not take part. A driver that would rather lose one
-// replica stops stepping it before such a read can happen.
+// Any other error stops the process: a replica whose log cannot be read must not take part. A driver that would rather
+// lose one replica stops stepping it before such a read can happen.
 //
 // Thread safety: called from the thread that drives the RawNode, only inside its methods.
 #ifndef INSULA_KV_RAFT_STORAGE_H_
@@ -42,8 +42,8 @@ class Storage {
   virtual absl::StatusOr<uint64_t> Term(uint64_t index) const = 0;
   virtual uint64_t FirstIndex() const = 0;
   virtual uint64_t LastIndex() const = 0;
-  // The state at an applied index >= FirstIndex()-1, to be sent to `to`. May be asked for many times: cheap, or kUnavailable
-  // while it is made.
+  // The state at an applied index >= FirstIndex()-1, to be sent to `to`. May be asked for many times: cheap, or
+  // kUnavailable while it is made.
   virtual absl::StatusOr<SnapshotPtr> GetSnapshot(NodeId to) = 0;
 };
 

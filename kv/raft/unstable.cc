@@ -37,8 +37,8 @@ void Unstable::AcceptInProgress() {
 }
 
 void Unstable::StableTo(EntryId id) {
-  // The entry may be gone (a snapshot came) or be another one (a new leader overwrote it while it was being written, and
-  // storage may be behind with that): then nothing is known to be stable.
+  // The entry may be gone (a snapshot came) or be another one (a new leader overwrote it while it was being written,
+  // and storage may be behind with that): then nothing is known to be stable.
   if (id.index < offset_ || Term(id.index) != std::optional(id.term)) return;
   entries_.erase(entries_.begin(), entries_.begin() + static_cast<std::ptrdiff_t>(id.index + 1 - offset_));
   if (entries_.empty()) entries_.shrink_to_fit();

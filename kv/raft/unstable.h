@@ -1,4 +1,5 @@
-// The part of the log that its storage has not yet confirmed: a snapshot to be installed, or entries to be written, or both.
+// The part of the log that its storage has not yet confirmed: a snapshot to be installed, or entries to be written, or
+// both.
 //
 //   storage     | unstable
 //   ------------+---------------------------------------------
@@ -52,8 +53,8 @@ class Unstable {
   void Restore(SnapshotPtr snapshot);
   // Everything from the first of `entries` on is replaced by them; no gap.
   void TruncateAndAppend(std::vector<Entry> entries);
-  // [lo, hi), which must lie here, appended to `out` while their size stays within `*budget` (one at least if `at_least_one`).
-  // False if the budget ended first.
+  // [lo, hi), which must lie here, appended to `out` while their size stays within `*budget` (one at least if
+  // `at_least_one`). False if the budget ended first.
   bool AppendTo(std::vector<Entry>* out, uint64_t lo, uint64_t hi, uint64_t* budget, bool at_least_one) const;
 
   uint64_t offset() const { return offset_; }

@@ -92,10 +92,17 @@ absl::Status Changer::ApplyAll(Next* next, const std::vector<ConfChangeSingle>& 
   for (const ConfChangeSingle& change : changes) {
     if (change.node == kNone) continue;  // how a driver voids a change
     switch (change.type) {
-      case ConfChangeType::kAddNode: MakeVoter(next, change.node); break;
-      case ConfChangeType::kAddLearnerNode: MakeLearner(next, change.node); break;
-      case ConfChangeType::kRemoveNode: Remove(next, change.node); break;
-      case ConfChangeType::kUpdateNode: break;
+      case ConfChangeType::kAddNode:
+        MakeVoter(next, change.node);
+        break;
+      case ConfChangeType::kAddLearnerNode:
+        MakeLearner(next, change.node);
+        break;
+      case ConfChangeType::kRemoveNode:
+        Remove(next, change.node);
+        break;
+      case ConfChangeType::kUpdateNode:
+        break;
     }
   }
   if (next->config.voters.incoming.empty()) return Unfit("removed all voters");
@@ -141,7 +148,8 @@ void Changer::AddProgress(Next* next, NodeId id, bool learner) const {
     next->config.voters.incoming.insert(id);
   }
   tracker::Progress pr;
-  // Sending starts at the last index: the follower rejects with a hint to where it is, or has it from a snapshot already.
+  // Sending starts at the last index: the follower rejects with a hint to where it is, or has it from a snapshot
+  // already.
   pr.next = std::max<uint64_t>(last_index_, 1);
   pr.is_learner = learner;
   pr.inflights = tracker_.NewInflights();

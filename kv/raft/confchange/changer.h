@@ -1,11 +1,12 @@
-// Configuration changes as pure functions: a configuration and changes in, the next configuration or a reason against it out.
+// Configuration changes as pure functions: a configuration and changes in, the next configuration or a reason against
+// it out.
 //
 //   simple       (1 2)            --v3-->            (1 2 3)
 //   enter joint  (1 2 3)          --v4 r1-->         (2 3 4)&&(1 2 3)
 //   leave joint  (2 3 4)&&(1 2 3) ------->           (2 3 4)
 //
-// A simple change touches one voter at most, so that old and new majorities overlap. A voter that becomes a learner through a joint
-// configuration stays a voter of the outgoing half until the joint state is left (learners_next).
+// A simple change touches one voter at most, so that old and new majorities overlap. A voter that becomes a learner
+// through a joint configuration stays a voter of the outgoing half until the joint state is left (learners_next).
 //
 // Thread safety: pure.
 #ifndef INSULA_KV_RAFT_CONFCHANGE_CHANGER_H_

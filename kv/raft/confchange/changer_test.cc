@@ -24,7 +24,8 @@ tracker::Tracker With(std::string_view voters) {
 }
 
 TEST(ConfChange, EncodesAndDecodes) {
-  const ConfChangeV2 change{.transition = ConfChangeTransition::kJointExplicit, .changes = Changes("v1 r300 l7"), .context = "why"};
+  const ConfChangeV2 change{
+      .transition = ConfChangeTransition::kJointExplicit, .changes = Changes("v1 r300 l7"), .context = "why"};
   ConfChangeV2 back;
   ASSERT_TRUE(DecodeConfChange(EncodeConfChange(change), &back));
   EXPECT_EQ(back, change);
@@ -57,8 +58,8 @@ TEST(ConfChange, ApplyChoosesTheProtocol) {
   EXPECT_FALSE(Changer(t, 5).Apply({}).ok());
 }
 
-// Random changes never break the invariants (checked inside), simple ones change one voter at most, and every reachable configuration
-// restores to itself.
+// Random changes never break the invariants (checked inside), simple ones change one voter at most, and every reachable
+// configuration restores to itself.
 TEST(ConfChange, RandomWalkKeepsTheInvariants) {
   SeededRandom random(4);
   for (int walk = 0; walk < 200; ++walk) {

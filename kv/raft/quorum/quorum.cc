@@ -10,9 +10,12 @@ namespace quorum {
 
 std::string_view VoteResultName(VoteResult result) {
   switch (result) {
-    case VoteResult::kPending: return "VotePending";
-    case VoteResult::kLost: return "VoteLost";
-    case VoteResult::kWon: return "VoteWon";
+    case VoteResult::kPending:
+      return "VotePending";
+    case VoteResult::kLost:
+      return "VoteLost";
+    case VoteResult::kWon:
+      return "VoteWon";
   }
   return "?";
 }

@@ -3,8 +3,8 @@
 //   majority of (1 2 3) with acknowledged indexes 5, 7, none:   0 5 7 -> committed 5
 //   joint: the smaller of what both halves have committed; a vote is won when both halves have won.
 //
-// An empty majority agrees with everything (it commits infinity, it wins every vote), so an empty second half makes a joint
-// configuration behave as its first half.
+// An empty majority agrees with everything (it commits infinity, it wins every vote), so an empty second half makes a
+// joint configuration behave as its first half.
 //
 // Thread safety: values.
 #ifndef INSULA_KV_RAFT_QUORUM_QUORUM_H_
@@ -62,7 +62,8 @@ inline constexpr uint64_t kInfinity = std::numeric_limits<uint64_t>::max();
 enum class VoteResult : uint8_t { kPending, kLost, kWon };
 std::string_view VoteResultName(VoteResult result);  // "VoteWon"
 
-// The largest value that a majority of `voters` has reached. `acked(id)` is an std::optional<uint64_t>; nothing counts as 0.
+// The largest value that a majority of `voters` has reached. `acked(id)` is an std::optional<uint64_t>; nothing counts
+// as 0.
 template <typename Acked>
 uint64_t MajorityCommitted(const NodeSet& voters, Acked&& acked) {
   const size_t n = voters.size();

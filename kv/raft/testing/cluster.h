@@ -1,6 +1,7 @@
-// A whole cluster in memory, in virtual time, from one seed: stores with skewed clocks, disks that lose what was not synced, a network
-// that loses, doubles, delays and reorders, crashes, pauses, partitions, membership changes, leadership transfers. One group, with one
-// replica per store at most; store liveness is the real one (kv/multiraft/liveness.h).
+// A whole cluster in memory, in virtual time, from one seed: stores with skewed clocks, disks that lose what was not
+// synced, a network that loses, doubles, delays and reorders, crashes, pauses, partitions, membership changes,
+// leadership transfers. One group, with one replica per store at most; store liveness is the real one
+// (kv/multiraft/liveness.h).
 //
 // Checked at every step:
 //   R1, R3, R4 of raft.h, and R2 now and then; no acknowledged proposal is lost;
@@ -37,13 +38,13 @@ namespace insula::raft::testing {
 
 enum class Mutation : uint8_t {
   kNone,
-  kForgetVote,         // the hard state is written without the vote
-  kForgetBond,         // ... without the bond
-  kSyncLies,           // a sync reports success and does nothing
-  kServeToTheEnd,      // serve until LeadSupportUntil, without the maximum offset
-  kWithdrawEarly,      // a supporter breaks its promise before the expiry
-  kForgetSupport,      // a supporter forgets what it promised when it restarts
-  kNoHlc,              // messages do not carry the clock
+  kForgetVote,     // the hard state is written without the vote
+  kForgetBond,     // ... without the bond
+  kSyncLies,       // a sync reports success and does nothing
+  kServeToTheEnd,  // serve until LeadSupportUntil, without the maximum offset
+  kWithdrawEarly,  // a supporter breaks its promise before the expiry
+  kForgetSupport,  // a supporter forgets what it promised when it restarts
+  kNoHlc,          // messages do not carry the clock
 };
 
 struct ClusterOptions {
@@ -200,7 +201,7 @@ class Cluster {
   void ClientTurn();
   void FaultTurn();
   void MemberTurn();
-  void CollectRemoved();
+  void CollectRemoved(double chance);
   void WantLeader();
   void FinishConfChange();
   void Propose(Store* s);
@@ -228,11 +229,11 @@ class Cluster {
   int next_value_ = 1;
   uint64_t messages_sent_ = 0;
 
-  std::map<uint64_t, NodeId> leaders_;                              // by term
-  std::map<uint64_t, uint64_t> floors_;                             // lease floors by term
-  std::map<uint64_t, uint64_t> served_;                             // the highest timestamp by term
-  std::map<uint64_t, std::pair<uint64_t, uint64_t>> committed_;     // index -> term, hash of the entry
-  std::map<std::string, uint64_t> acknowledged_;                    // value -> index
+  std::map<uint64_t, NodeId> leaders_;                           // by term
+  std::map<uint64_t, uint64_t> floors_;                          // lease floors by term
+  std::map<uint64_t, uint64_t> served_;                          // the highest timestamp by term
+  std::map<uint64_t, std::pair<uint64_t, uint64_t>> committed_;  // index -> term, hash of the entry
+  std::map<std::string, uint64_t> acknowledged_;                 // value -> index
   std::set<std::string> applied_values_;
   ConfState newest_conf_;
   std::set<NodeId> members_ever_;

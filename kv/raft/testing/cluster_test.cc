@@ -38,9 +38,11 @@ Cluster::Stats RunSeeds(ClusterOptions options, uint64_t first, uint64_t count) 
     for (const std::string& v : cluster.violations()) ADD_FAILURE() << "FAILED seed=" << seed << ": " << v;
     if (::testing::Test::HasFailure()) break;
   }
-  std::printf("elections %d, acknowledged %d, served %d, crashes %d, partitions %d, configurations %d, snapshots %d, transfers %d\n",
-              all.elections, all.acknowledged, all.served, all.crashes, all.partitions, all.conf_changes, all.snapshots,
-              all.transfers);
+  std::printf(
+      "elections %d, acknowledged %d, served %d, crashes %d, partitions %d, configurations %d, snapshots %d, transfers "
+      "%d\n",
+      all.elections, all.acknowledged, all.served, all.crashes, all.partitions, all.conf_changes, all.snapshots,
+      all.transfers);
   return all;
 }
 
@@ -137,9 +139,7 @@ TEST(RaftClusterMutations, ASupporterThatForgetsItsPromiseIsCaught) {
   ExpectCaught({.mutation = Mutation::kForgetSupport}, {"C1", "C2"});
 }
 
-TEST(RaftClusterMutations, MessagesWithoutClocksAreCaught) {
-  ExpectCaught({.mutation = Mutation::kNoHlc}, {"C2"});
-}
+TEST(RaftClusterMutations, MessagesWithoutClocksAreCaught) { ExpectCaught({.mutation = Mutation::kNoHlc}, {"C2"}); }
 
 }  // namespace
 }  // namespace insula::raft::testing

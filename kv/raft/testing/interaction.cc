@@ -121,7 +121,8 @@ absl::Status Interaction::Dispatch(const datadriven::Case& c) {
   }
   if (name == "tick-election" || name == "tick-heartbeat") {
     Node& n = first();
-    for (int i = 0; i < (name == "tick-election" ? n.config.election_tick : n.config.heartbeat_tick); ++i) n.raw->Tick();
+    for (int i = 0; i < (name == "tick-election" ? n.config.election_tick : n.config.heartbeat_tick); ++i)
+      n.raw->Tick();
     return absl::OkStatus();
   }
   if (name == "transfer-leadership") {
@@ -161,20 +162,34 @@ absl::Status Interaction::AddNodes(const datadriven::Case& c) {
   for (const datadriven::Arg& arg : c.args) {
     for (const std::string& v : arg.values) {
       bootstrap |= arg.key == "voters" || arg.key == "learners" || arg.key == "index" || arg.key == "content";
-      if (arg.key == "voters") start.metadata.conf_state.voters.push_back(Number(v));
-      else if (arg.key == "learners") start.metadata.conf_state.learners.push_back(Number(v));
-      else if (arg.key == "index") start.metadata.index = config.applied = Number(v);
-      else if (arg.key == "content") start.data = v;
-      else if (arg.key == "inflight") config.max_inflight_msgs = static_cast<int>(Number(v));
-      else if (arg.key == "async-storage-writes") config.async_storage_writes = Flag(v);
-      else if (arg.key == "prevote") config.pre_vote = Flag(v);
-      else if (arg.key == "checkquorum") config.check_quorum = Flag(v);
-      else if (arg.key == "max-committed-size-per-ready") config.max_committed_size_per_ready = Number(v);
-      else if (arg.key == "disable-conf-change-validation") config.disable_conf_change_validation = Flag(v);
-      else if (arg.key == "step-down-on-removal") config.step_down_on_removal = Flag(v);
-      else if (arg.key == "read-only" && v == "safe") config.read_only_option = ReadOnlyOption::kSafe;
-      else if (arg.key == "read-only" && v == "lease-based") config.read_only_option = ReadOnlyOption::kLeaseBased;
-      else return absl::UnimplementedError(StrCat("unknown option ", arg.key, "=", v));
+      if (arg.key == "voters")
+        start.metadata.conf_state.voters.push_back(Number(v));
+      else if (arg.key == "learners")
+        start.metadata.conf_state.learners.push_back(Number(v));
+      else if (arg.key == "index")
+        start.metadata.index = config.applied = Number(v);
+      else if (arg.key == "content")
+        start.data = v;
+      else if (arg.key == "inflight")
+        config.max_inflight_msgs = static_cast<int>(Number(v));
+      else if (arg.key == "async-storage-writes")
+        config.async_storage_writes = Flag(v);
+      else if (arg.key == "prevote")
+        config.pre_vote = Flag(v);
+      else if (arg.key == "checkquorum")
+        config.check_quorum = Flag(v);
+      else if (arg.key == "max-committed-size-per-ready")
+        config.max_committed_size_per_ready = Number(v);
+      else if (arg.key == "disable-conf-change-validation")
+        config.disable_conf_change_validation = Flag(v);
+      else if (arg.key == "step-down-on-removal")
+        config.step_down_on_removal = Flag(v);
+      else if (arg.key == "read-only" && v == "safe")
+        config.read_only_option = ReadOnlyOption::kSafe;
+      else if (arg.key == "read-only" && v == "lease-based")
+        config.read_only_option = ReadOnlyOption::kLeaseBased;
+      else
+        return absl::UnimplementedError(StrCat("unknown option ", arg.key, "=", v));
     }
   }
   if (bootstrap) {
@@ -257,7 +272,8 @@ absl::Status Interaction::SendSnapshot(NodeId from, NodeId to) {
   return absl::OkStatus();
 }
 
-absl::Status Interaction::ForEach(const datadriven::Case& c, std::string_view what, const std::function<absl::Status(size_t)>& f) {
+absl::Status Interaction::ForEach(const datadriven::Case& c, std::string_view what,
+                                  const std::function<absl::Status(size_t)>& f) {
   const std::vector<size_t> nodes = Nodes(c);
   for (size_t n : nodes) {
     if (nodes.size() == 1) return f(n);
@@ -338,7 +354,8 @@ absl::Status Interaction::ProcessApplyThread(size_t index) {
   return absl::OkStatus();
 }
 
-void Interaction::Write(Node* node, const HardState* state, const std::vector<Entry>& entries, const SnapshotPtr& snapshot) {
+void Interaction::Write(Node* node, const HardState* state, const std::vector<Entry>& entries,
+                        const SnapshotPtr& snapshot) {
   if (state) node->storage.SetHardState(*state);
   if (snapshot) {
     CHECK(entries.empty()) << "a snapshot and entries at the same time";

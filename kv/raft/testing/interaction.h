@@ -1,9 +1,9 @@
 // A small cluster that obeys the commands of etcd/raft's interaction files and prints what happens.
 //
-// Commands: add-nodes, campaign, compact, deliver-msgs, forget-leader, log-level, process-append-thread, process-apply-thread,
-// process-ready, propose, propose-conf-change, raft-log, raft-state, report-unreachable, send-snapshot,
-// set-randomized-election-timeout, stabilize, status, tick-election, tick-heartbeat, transfer-leadership.
-// The state machine appends each entry's data to a string, which is the content of snapshots.
+// Commands: add-nodes, campaign, compact, deliver-msgs, forget-leader, log-level, process-append-thread,
+// process-apply-thread, process-ready, propose, propose-conf-change, raft-log, raft-state, report-unreachable,
+// send-snapshot, set-randomized-election-timeout, stabilize, status, tick-election, tick-heartbeat,
+// transfer-leadership. The state machine appends each entry's data to a string, which is the content of snapshots.
 //
 // Thread safety: none.
 #ifndef INSULA_KV_RAFT_TESTING_INTERACTION_H_

@@ -56,7 +56,8 @@ struct Progress {
   bool CanBumpCommit(uint64_t index) const { return index > sent_commit && sent_commit < next - 1; }
   // The follower acknowledged up to `index`; false if that is old news.
   bool MaybeUpdate(uint64_t index);
-  // The follower rejected entries after `rejected` and proposes to go on after `hint`; false if the rejection is outdated.
+  // The follower rejected entries after `rejected` and proposes to go on after `hint`; false if the rejection is
+  // outdated.
   bool MaybeDecrease(uint64_t rejected, uint64_t hint);
   bool IsPaused() const { return state == ProgressState::kSnapshot || paused_by_flow; }
 

@@ -42,9 +42,9 @@ uint64_t Tracker::Committed() const {
 
 bool Tracker::QuorumActive() const {
   return config.voters.Tally([this](NodeId id) -> std::optional<bool> {
-           const Progress* pr = Find(id);
-           return pr && !pr->is_learner ? std::optional(pr->recent_active) : std::nullopt;
-         }) == quorum::VoteResult::kWon;
+    const Progress* pr = Find(id);
+    return pr && !pr->is_learner ? std::optional(pr->recent_active) : std::nullopt;
+  }) == quorum::VoteResult::kWon;
 }
 
 std::vector<NodeId> Tracker::Ids() const {
