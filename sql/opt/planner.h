@@ -94,6 +94,7 @@ class Planner {
     LogicalScan* scan = nullptr;     // a stored table, possibly filtered
     std::vector<ExprPtr> filters;    // of that table alone
     double rows = 0, cost = 0;       // of `path`, as far as the search counts them
+    bool single_row = false;         // at most one, by a key or an aggregation
     std::vector<ColumnId> bindings;  // lateral: the columns of `needs`, by the order of their exec parameters
     SubPlan path;                    // on its own; of a lateral one, for one left row
   };

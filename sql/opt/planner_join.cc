@@ -407,7 +407,10 @@ class Planner::JoinOrder {
       offer(JoinMethod::kLateral, l->second.cost + lr * (lateral.cost + kRestartCost) + lr * rr * kCpuRowCost);
     } else {
       const double penalty = planner_->options_.enable_nestloop ? 0 : 1e10;
-      offer(JoinMethod::kNestedLoop, l->second.cost + r->second.cost + penalty + lr * rr * (kCpuRowCost + kExprCost * static_cast<double>(conjuncts.size())));
+      // Estimates of a row or two are often wrong, and all pairs then cost dearly: count on a few more, unless a key says so.
+      const double pairs = (left_single && relations_[IndexOf(left)].single_row ? lr : std::max(lr, 10.0)) *
+                           (right_single && relations_[IndexOf(right)].single_row ? rr : std::max(rr, 10.0));
+      offer(JoinMethod::kNestedLoop, l->second.cost + r->second.cost + penalty + pairs * (kCpuRowCost + kExprCost * static_cast<double>(conjuncts.size())));
       if (!conjuncts.empty()) {
         const ColumnSet left_columns = ColumnsOfSet(left);
         std::vector<ExprPtr> lk, rk, rest;
@@ -507,6 +510,10 @@ absl::StatusOr<SubPlan> Planner::PlanCluster(LogicalPtr node, const Wanted& want
     ASSIGN_OR_RETURN(r.path, Plan(r.plan, Wanted()));
     r.rows = std::max(1.0, r.path.rows());
     r.cost = r.path.cost();
+    const PhysicalNode* top = r.path.node.get();
+    while (top->kind == PlanKind::kProject) top = top->children[0].get();
+    r.single_row = r.rows <= 1 && ((top->kind == PlanKind::kIndexScan && top->As<PhysicalIndexScan>().point) || top->kind == PlanKind::kSingleRow ||
+                                   top->kind == PlanKind::kValues || top->kind == PlanKind::kHashAggregate);
   }
   const uint64_t whole = (uint64_t{1} << relations.size()) - 1;
   JoinOrder order(this, &relations, conjuncts);
@@ -530,8 +537,7 @@ absl::StatusOr<SubPlan> Planner::PlanCluster(LogicalPtr node, const Wanted& want
       JoinOrder pinned(this, &relations, conjuncts);
       if (pinned.Search(static_cast<int>(i))) {
         ASSIGN_OR_RETURN(SubPlan sorted, pinned.Build(whole));
-        const double fraction = wanted.limit ? std::min(1.0, *wanted.limit / sorted.rows()) : 1;
-        const double cost = sorted.node->startup_cost + (sorted.cost() - sorted.node->startup_cost) * fraction;
+        const double cost = sorted.node->startup_cost + (sorted.cost() - sorted.node->startup_cost) * part;
         if (Satisfies(sorted, wanted.ordering) && cost < best.cost() + SortCost(best.rows())) return sorted;
       }
     }
