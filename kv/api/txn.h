@@ -14,6 +14,13 @@
 //   53100  the store's disk is full
 //   57014  the context was cancelled; other transport trouble is retried until the context's deadline (or 30 s), then 08006
 // After an error other than 55P03 from a read the transaction only takes Rollback (or RollbackTo).
+//
+// READ COMMITTED, and what a statement sees. Plain reads of a statement see one snapshot. A locking read (lock != kNone) takes the
+// newest committed version, waiting for its writers, and moves the statement's snapshot up to it: what PostgreSQL reaches by
+// re-evaluating the row (EvalPlanQual). So filters must be evaluated on what the locking read returned. UPDATE and DELETE that read
+// their rows under an exclusive lock never fail for a concurrent write. Where a statement's plain reads do not hold at the newer
+// snapshot (rare: clocks of nodes apart), the error is 40001 with IsStatementRetry: undo the statement's writes (RollbackTo a savepoint
+// from before it), BeginStatement, run it again unseen, if nothing of it was returned to the client; else pass the error on.
 // Not thread-safe; one operation at a time per transaction, except that Scan pages of different cursors may interleave.
 #ifndef INSULA_KV_API_TXN_H_
 #define INSULA_KV_API_TXN_H_
@@ -151,6 +158,10 @@ class Database {
   // Adds to a counter outside any transaction (sequences): gaps happen, repeats do not. A missing key counts from 0.
   virtual Task<absl::StatusOr<int64_t>> Increment(const Context& ctx, std::string key, int64_t by) = 0;
 };
+
+// Whether running the statement again (see above) may succeed, within the same transaction.
+bool IsStatementRetry(const absl::Status& status);
+absl::Status MarkStatementRetry(absl::Status status);
 
 }  // namespace insula::kv
 

@@ -78,9 +78,11 @@ LockTable::ScanResult LockTable::Scan(Request* request) {
   return result;
 }
 
-void LockTable::RaiseReads(Request* request, Timestamp ts) {
+void LockTable::RaiseReads(Request* request, Timestamp ts, Timestamp push_above) {
   for (LockSpan& span : request->spans_) {
-    if (span.access == LockStrength::kNone) span.ts = std::max(span.ts, ts);
+    if (span.access != LockStrength::kNone) continue;
+    span.ts = std::max(span.ts, ts);
+    span.push_above = std::max(span.push_above, push_above);
   }
 }
 
@@ -107,7 +109,7 @@ std::optional<LockTable::Blocker> LockTable::BlockerOf(const Request& request) c
     blocker.intent = found.holder->intent;
     blocker.replicated = found.holder->replicated;
     if (found.holder->intent) blocker.txn.set_write_ts(found.holder->ts.bits);
-    blocker.push_to = std::max(request.wanted_.read_ts, found.holder->ts).Next();
+    blocker.push_to = std::max(request.wanted_.push_above, found.holder->ts).Next();
   }
   return blocker;
 }
@@ -197,8 +199,12 @@ void LockTable::OnIntentMoved(std::string_view key, std::string_view txn_id) {
   auto it = keys_.find(key);
   if (it == keys_.end()) return;
   Holder* holder = FindHolder(it->second, txn_id);
-  if (holder == nullptr || !holder->intent || !holder->since.empty()) return;
-  RemoveHolder(it, txn_id);
+  if (holder == nullptr || !holder->intent) return;
+  if (holder->since.empty()) {
+    RemoveHolder(it, txn_id);
+  } else {
+    holder->intent = holder->replicated = false;  // its unreplicated lock stays
+  }
   Changed(it);
 }
 

@@ -52,8 +52,8 @@ struct LockSpan {
   std::string_view key = {};
   std::string_view end_key = {};
   LockStrength access = LockStrength::kNone;
-  Timestamp ts = {};       // kNone: the highest timestamp whose values matter (read timestamp or uncertainty limit)
-  Timestamp read_ts = {};  // kNone: the read timestamp: an intent that is moved above it is in the way no more
+  Timestamp ts = {};          // kNone: the highest timestamp whose values matter (read timestamp or uncertainty limit)
+  Timestamp push_above = {};  // kNone: an intent that is moved above it is in the way no more
 };
 
 class LockTable {
@@ -122,8 +122,8 @@ class LockTable {
   ScanResult Scan(Request* request);
   // Who was in the way of `request` at its last Scan, as of now; nullopt: nobody any more.
   std::optional<Blocker> BlockerOf(const Request& request) const;
-  // The request's reads turn out to be at `ts`: from its next Scan on, intents up to there are in the way.
-  void RaiseReads(Request* request, Timestamp ts);
+  // From its next Scan on, intents up to `ts` are in the way of the request's reads, and those above `push_above` are not any more.
+  void RaiseReads(Request* request, Timestamp ts, Timestamp push_above);
   // The request no longer cares for what was in its way (it keeps its places).
   void StopWaiting(Request* request) { request->waiting_.reset(); }
   // SKIP LOCKED: whether `key` is to be left out by `request`, which wants `access`.

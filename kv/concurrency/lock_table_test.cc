@@ -171,6 +171,18 @@ TEST_F(LockTableTest, AWrittenKeyStaysOnlyWhileSomebodyWaits) {
   EXPECT_EQ(table_.ReplicatedKeysOf("A", 10), std::vector<std::string>{"k"});
 }
 
+TEST_F(LockTableTest, AMovedIntentIsForgottenAndALockBesideItStays) {
+  table_.Acquire("k", a_, LockStrength::kExclusive, Timestamp{5});
+  auto locker = Locking(&b_, "k");
+  EXPECT_EQ(Scan(locker), Kind::kWait);
+  table_.OnReplicated("k", a_, true, LockStrength::kExclusive);
+  auto reader = Reading(&c_, "k", 10);
+  EXPECT_EQ(Scan(reader), Kind::kWait);
+  table_.OnIntentMoved("k", "A");
+  EXPECT_TRUE(reader->signalled());
+  EXPECT_FALSE(locker->signalled());
+}
+
 TEST_F(LockTableTest, ClearForgetsHoldersAndSignalsAll) {
   table_.Acquire("k", a_, LockStrength::kExclusive, Timestamp{5});
   auto b = Locking(&b_, "k"), c = Locking(&c_, "k");

@@ -50,8 +50,9 @@ Task<absl::Status> Sequencer::Sequence(const Context& ctx, Ticket& ticket) {
   }
 }
 
-Task<absl::Status> Sequencer::WaitForDiscovered(const Context& ctx, Ticket& ticket, std::vector<DiscoveredLock> locks, Timestamp read_ts) {
-  if (ticket.request_ != nullptr) table_->RaiseReads(ticket.request_.get(), read_ts);
+Task<absl::Status> Sequencer::WaitForDiscovered(const Context& ctx, Ticket& ticket, std::vector<DiscoveredLock> locks, Timestamp limit,
+                                                Timestamp push_above) {
+  if (ticket.request_ != nullptr) table_->RaiseReads(ticket.request_.get(), limit, push_above);
   for (const DiscoveredLock& lock : locks) table_->AddDiscovered(lock.key, lock.holder, lock.intent, lock.strength);
   return Sequence(ctx, ticket);
 }

@@ -97,8 +97,10 @@ class Sequencer {
   bool TrySequence(Ticket& ticket);
   // LockConflict, Deadlock and TxnAborted errors (kv/api/error.h), or why `ctx` ended.
   Task<absl::Status> Sequence(const Context& ctx, Ticket& ticket);
-  // The evaluation, which read at up to `read_ts`, met `locks`: waits for them, then as Sequence.
-  Task<absl::Status> WaitForDiscovered(const Context& ctx, Ticket& ticket, std::vector<DiscoveredLock> locks, Timestamp read_ts = {});
+  // The evaluation met `locks`: waits for them, then as Sequence. Its reads look at values up to `limit`, and an intent that is moved
+  // above `push_above` is not in their way any more.
+  Task<absl::Status> WaitForDiscovered(const Context& ctx, Ticket& ticket, std::vector<DiscoveredLock> locks, Timestamp limit = {},
+                                       Timestamp push_above = {});
 
   // `txn` is known to be finished: its waiters here need no push.
   void OnFinished(std::string_view txn_id, v1::TxnStatus status, Timestamp commit_ts);

@@ -51,7 +51,7 @@ std::string MetaLookupStart(std::string_view key);
 std::string MetaLookupEnd();
 // The first key of the range that `key` is addressed by: for user and system keys its meta2 lookup key; meta keys are in
 // kMetaRange, whose descriptor is known without a lookup.
-inline bool IsMetaKey(std::string_view key) { return key.empty() || key[0] < kSystemTag; }
+inline bool IsMetaKey(std::string_view key) { return key.empty() || static_cast<unsigned char>(key[0]) < static_cast<unsigned char>(kSystemTag); }
 
 // -- System tables --
 enum class SystemTable : char {

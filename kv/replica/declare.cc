@@ -35,11 +35,11 @@ class Declarer {
  private:
   void Read(const KeySpan& span, Timestamp ts) {
     out_.latches.push_back({span.key, span.end_key, /*write=*/false, ts});
-    out_.locks.push_back({span.key, span.end_key, LockStrength::kNone, ts, params_.read_ts});
+    out_.locks.push_back({span.key, span.end_key, LockStrength::kNone, ts, params_.push_above});
   }
   void ReadAtCommit(const KeySpan& span) {
     out_.latches.push_back({span.key, span.end_key, /*write=*/false, Timestamp::Max()});
-    out_.locks.push_back({span.key, span.end_key, LockStrength::kNone, params_.read_limit, params_.read_ts});
+    out_.locks.push_back({span.key, span.end_key, LockStrength::kNone, params_.read_limit, params_.push_above});
   }
   void Lock(const KeySpan& span, LockStrength strength) {
     if (strength == LockStrength::kShared) {

@@ -30,6 +30,7 @@ struct DeclareParams {
   const v1::RangeDescriptor* range = nullptr;
   Timestamp read_ts;
   Timestamp read_limit;  // the uncertainty limit, or read_ts
+  Timestamp push_above;  // what is moved above it, is in no read's way
   Timestamp write_ts;
 };
 

@@ -95,9 +95,14 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
     uint32_t flags = 0;  // of all requests together
     v1::Transaction txn;
     EvalTimestamps ts;
+    Timestamp first_now;       // the clock when the batch came
+    uint64_t first_lease = 0;  // and the lease
     LeaseCheck lease;
     Declared declared;
     int attempts = 0;
+
+    // What is moved above it cannot be from before the reads began.
+    Timestamp push_above() const { return ts.observed.empty() ? std::max(ts.limit, ts.read) : ts.read; }
   };
 
   // replica_execute.cc
@@ -108,6 +113,7 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
   Task<absl::Status> EnsureLease(const Context& ctx, Work& work, Timestamp t);
   absl::Status ChooseTimestamps(Work& work);
   void RaiseForReads(Work& work) const;
+  void Observe(Work& work) const;
   bool ForwardRead(Work& work, Timestamp to) const;
   Task<absl::Status> TryAgain(const Context& ctx, Work& work, Sequencer::Ticket& ticket, EvalResult result);
   Task<absl::Status> Propose(Command command);
@@ -115,6 +121,7 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
   void ApplyEnded(Effects::Ended& ended, Timestamp now);
   void Released(std::string_view key, Timestamp ts);
   void FinishResponse(Work& work);
+  void NameNodes(v1::RangeLookupResponse* lookup) const;
 
   // replica_push.cc
   Task<absl::StatusOr<v1::Transaction>> Push(const Context& ctx, v1::PushTxnRequest push) override;

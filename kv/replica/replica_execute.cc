@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "base/check.h"
@@ -90,11 +91,12 @@ absl::Status Replica::ChooseTimestamps(Work& work) {
   const int64_t offset = std::chrono::duration_cast<std::chrono::microseconds>(clock.max_offset()).count();
   const Timestamp now = clock.Now();
   work.ts.now = now;
+  work.first_now = now;
+  work.first_lease = work.lease.lease.sequence;
   if (!work.has_txn) {
     // A value that another node's clock put a little ahead of ours may be from before a read of the present.
     work.ts.read = work.ts.write = header.timestamp() != 0 ? Timestamp{header.timestamp()} : now;
     work.ts.limit = header.timestamp() != 0 ? work.ts.read : now.AddMicros(offset);
-    work.ts.observed = now;
   } else {
     v1::Transaction& txn = work.txn;
     if (txn.read_ts() == 0) {
@@ -109,15 +111,23 @@ absl::Status Replica::ChooseTimestamps(Work& work) {
     work.ts.read = Timestamp{txn.read_ts()};
     work.ts.write = Timestamp{txn.meta().write_ts()};
     work.ts.limit = std::max(Timestamp{txn.uncertainty_limit()}, work.ts.read);
-    // Only this very lease's word about what it wrote counts.
-    const bool observed = txn.observed_range() == range_id_ && txn.observed_lease_sequence() == work.lease.lease.sequence;
-    if (observed) work.ts.observed = Timestamp{txn.observed_ts()};
   }
+  Observe(work);
   // A timestamp that no clock within the maximum offset can have given: refuse it rather than push everybody up to it.
-  if (std::max(work.ts.read, work.ts.write) > clock.Peek().AddMicros(2 * offset)) {
+  if (std::max(work.ts.read, work.ts.write) > clock.Peek().AddMicros(3 * offset)) {
     return InvalidError("a timestamp is further in the future than clocks may differ");
   }
   return absl::OkStatus();
+}
+
+// Only the word of the present lease about when it wrote something counts.
+void Replica::Observe(Work& work) const {
+  work.ts.observed = Timestamp();
+  if (!work.has_txn) {
+    if (work.first_lease == work.lease.lease.sequence) work.ts.observed = work.first_now;
+  } else if (work.txn.observed_range() == range_id_ && work.txn.observed_lease_sequence() == work.lease.lease.sequence) {
+    work.ts.observed = Timestamp{work.txn.observed_ts()};
+  }
 }
 
 // Writes go above what others have read.
@@ -161,7 +171,7 @@ Task<absl::Status> Replica::Run(const Context& ctx, const v1::BatchRequest& batc
   CO_RETURN_IF_ERROR(leased);
   CO_RETURN_IF_ERROR(ChooseTimestamps(work));
 
-  work.declared = Declare(batch, {.range = &group_->descriptor(), .read_ts = work.ts.read, .read_limit = work.ts.limit, .write_ts = work.ts.write});
+  work.declared = Declare(batch, {.range = &group_->descriptor(), .read_ts = work.ts.read, .read_limit = work.ts.limit, .push_above = work.push_above(), .write_ts = work.ts.write});
   Sequencer::Spec spec;
   if (work.has_txn) spec.txn = &work.txn.meta();
   spec.policy = batch.header().wait_policy();
@@ -187,6 +197,7 @@ Task<absl::Status> Replica::Run(const Context& ctx, const v1::BatchRequest& batc
       continue;
     }
     CO_RETURN_IF_ERROR(leased);
+    Observe(work);
 
     response->clear_responses();
     if (work.has_txn) *response->mutable_txn() = work.txn;
@@ -223,7 +234,7 @@ Task<absl::Status> Replica::TryAgain(const Context& ctx, Work& work, Sequencer::
     case EvalResult::kLocked: {
       Timestamp limit = std::max({work.ts.read, work.ts.limit, work.one_phase ? work.ts.write : Timestamp()});
       for (const DiscoveredLock& lock : result.locks) limit = std::max(limit, Timestamp{lock.holder.write_ts()});
-      co_return co_await sequencer_.WaitForDiscovered(ctx, ticket, std::move(result.locks), limit);
+      co_return co_await sequencer_.WaitForDiscovered(ctx, ticket, std::move(result.locks), limit, work.push_above());
     }
     case EvalResult::kWriteTooOld:
       if (result.reads_too && !ForwardRead(work, result.ts)) {
@@ -317,8 +328,24 @@ void Replica::ApplyEnded(Effects::Ended& ended, Timestamp now) {
   });
 }
 
+void Replica::NameNodes(v1::RangeLookupResponse* lookup) const {
+  std::set<uint64_t> nodes;
+  for (const auto& range : lookup->ranges()) {
+    for (const auto& replica : range.replicas()) nodes.insert(replica.node_id());
+  }
+  for (uint64_t node : nodes) {
+    const std::string address = deps_.node_address(node);
+    if (address.empty()) continue;
+    lookup->add_nodes()->set_node_id(node);
+    lookup->mutable_nodes(lookup->nodes_size() - 1)->set_address(address);
+  }
+}
+
 void Replica::FinishResponse(Work& work) {
   v1::BatchResponse& response = *work.response;
+  for (v1::Response& one : *response.mutable_responses()) {
+    if (one.has_range_lookup()) NameNodes(one.mutable_range_lookup());
+  }
   response.set_timestamp(std::max(work.ts.read, work.flags & kWrites ? work.ts.write : Timestamp()).bits);
   if (!work.has_txn) return;
   v1::Transaction& txn = *response.mutable_txn();

@@ -1,0 +1,352 @@
+#include "kv/client/dist_sender.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "base/async/task_group.h"
+#include "base/check.h"
+#include "base/status_macros.h"
+#include "base/strings.h"
+#include "kv/api/error.h"
+#include "kv/api/request.h"
+#include "kv/keys/keys.h"
+
+namespace insula::kv {
+namespace {
+
+constexpr int kMaxReroutesAtOnce = 3;  // before backing off in between
+
+v1::BatchResponse ErrorResponse(const absl::Status& status) {
+  v1::BatchResponse response;
+  *response.mutable_error() = ToKvError(status);
+  return response;
+}
+
+bool Writes(const v1::BatchRequest& batch) {
+  return std::any_of(batch.requests().begin(), batch.requests().end(), [](const auto& r) { return (FlagsOf(r) & (kWrites | kAdmin)) != 0; });
+}
+
+bool Commits(const v1::BatchRequest& batch) {
+  const v1::Request& last = batch.requests(batch.requests_size() - 1);
+  return last.has_end_txn() && last.end_txn().commit();
+}
+
+bool AllInside(const v1::BatchRequest& batch, const v1::RangeDescriptor& range) {
+  for (const v1::Request& request : batch.requests()) {
+    KeySpan span = SpanOf(request, batch.header());
+    if (!keys::SpanInBounds(range.start_key(), range.end_key(), span.key, span.end_key)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+bool IsReplaySafe(const v1::BatchRequest& batch) {
+  for (const v1::Request& request : batch.requests()) {
+    const uint32_t flags = FlagsOf(request);
+    if (!(flags & kWrites)) continue;
+    if (request.has_end_txn()) {
+      if (request.end_txn().commit() && !request.end_txn().write_outcome()) return false;
+    } else if (!(flags & kTxnState) && !request.has_resolve_intent() && !batch.header().has_txn()) {
+      return false;  // a write that nothing tells from its repetition
+    }
+  }
+  return true;
+}
+
+DistSender::DistSender(Executor* executor, Random* random, BatchChannel* channel, DistSenderOptions options)
+    : executor_(executor), random_(random), channel_(channel), options_(std::move(options)) {
+  meta_range_.set_range_id(keys::kMetaRange);
+  meta_range_.set_end_key(keys::SystemStart());
+}
+
+std::vector<std::string> DistSender::Targets(const v1::RangeDescriptor& range) const {
+  std::vector<std::string> targets;
+  auto add = [&](const std::string& address) {
+    if (!address.empty() && std::find(targets.begin(), targets.end(), address) == targets.end()) targets.push_back(address);
+  };
+  if (uint64_t node = cache_.Leaseholder(range.range_id())) add(cache_.Address(node));
+  for (const auto& replica : range.replicas()) add(cache_.Address(replica.node_id()));
+  // Any node can point the way.
+  if (targets.size() < 3) {
+    for (const auto& address : options_.bootstrap) add(address);
+  }
+  return targets;
+}
+
+void DistSender::Learn(const v1::BatchResponse& response) {
+  for (const auto& range : response.updated_ranges()) cache_.Insert(range);
+}
+
+Task<absl::Status> DistSender::BackOff(const Context& ctx, Trouble& trouble, Duration at_least) {
+  const MonoTime now = executor_->Now();
+  if (trouble.since == MonoTime{}) trouble.since = now;
+  if (now - trouble.since >= options_.trouble_limit) co_return absl::UnavailableError("no node could serve the request for too long");
+  trouble.backoff = trouble.backoff == Duration::zero() ? options_.min_backoff : std::min(2 * trouble.backoff, options_.max_backoff);
+  // Half fixed, half by chance: clients that failed together do not come back together.
+  Duration wait = std::max(at_least, trouble.backoff / 2 + Duration(random_->Uniform(static_cast<uint64_t>(trouble.backoff.count() / 2 + 1))));
+  co_return co_await Sleep(ctx, wait);
+}
+
+v1::BatchResponse DistSender::GiveUp(const v1::BatchRequest& batch, const Trouble& trouble, const absl::Status& why) const {
+  if (trouble.ambiguous && Writes(batch)) return ErrorResponse(AmbiguousError(StrCat("it is not known whether the request was applied: ", why.message())));
+  return ErrorResponse(UnavailableKvError(Sv(why.message())));
+}
+
+Task<DistSender::RangeResult> DistSender::SendToRange(const Context& ctx, const v1::RangeDescriptor& range, v1::BatchRequest& batch, Trouble& trouble) {
+  RangeResult result;
+  batch.mutable_header()->set_range_id(range.range_id());
+  batch.mutable_header()->set_range_generation(range.generation());
+  const bool writes = Writes(batch);
+  std::vector<std::string> targets = Targets(range);
+  if (targets.empty()) {
+    result.response = GiveUp(batch, trouble, absl::UnavailableError("no node's address is known"));
+    co_return result;
+  }
+  size_t next = 0, hops = 0;
+  while (true) {
+    if (auto deadline = ctx.deadline()) {
+      auto left = std::chrono::duration_cast<std::chrono::microseconds>(*deadline - executor_->Now());
+      batch.mutable_header()->set_timeout_us(std::max<int64_t>(left.count(), 1));
+    }
+    const std::string address = targets[next % targets.size()];
+    ++round_trips_;
+    CallResult call = co_await channel_->Call(ctx, address, batch);
+    Duration at_least = Duration::zero();
+    bool wait = false;
+    if (!call.status.ok()) {
+      if (call.maybe_received && writes) trouble.ambiguous = true;
+      if (!ctx.status().ok()) {
+        result.response = GiveUp(batch, trouble, ctx.status());
+        co_return result;
+      }
+      if (trouble.ambiguous && !IsReplaySafe(batch)) {
+        result.response = GiveUp(batch, trouble, call.status);
+        co_return result;
+      }
+      ++next;
+      wait = next % targets.size() == 0;
+    } else if (!call.response.has_error()) {
+      Learn(call.response);
+      trouble.since = MonoTime{};
+      result.response = std::move(call.response);
+      co_return result;
+    } else {
+      const v1::Error& error = call.response.error();
+      switch (error.detail_case()) {
+        case v1::Error::kNotLeaseholder: {
+          const auto& hint = error.not_leaseholder();
+          cache_.SetAddress(hint.leaseholder_node(), hint.leaseholder_address());
+          const std::string named = hint.leaseholder_node() != 0 ? cache_.Address(hint.leaseholder_node()) : std::string();
+          if (!named.empty() && named != address) {
+            cache_.SetLeaseholder(range.range_id(), hint.leaseholder_node());
+            auto it = std::find(targets.begin(), targets.end(), named);
+            if (it == targets.end()) it = targets.insert(targets.end(), named);
+            next = static_cast<size_t>(it - targets.begin());
+            wait = ++hops % 3 == 0;  // they point at each other while a leader is found
+          } else {
+            cache_.ForgetLeaseholder(range.range_id());
+            ++next;
+            wait = next % targets.size() == 0;
+          }
+          break;
+        }
+        case v1::Error::kUnavailable:
+          at_least = std::chrono::microseconds(error.unavailable().retry_after_us());
+          ++next;
+          wait = true;
+          break;
+        case v1::Error::kAmbiguous:
+          trouble.ambiguous = true;
+          if (!IsReplaySafe(batch)) {
+            result.response = std::move(call.response);
+            co_return result;
+          }
+          wait = true;
+          break;
+        case v1::Error::kRangeMismatch:
+          if (range.range_id() == keys::kMetaRange) {
+            ++next;
+            wait = true;
+            break;
+          }
+          if (batch.requests_size() > 0) cache_.Evict(SpanOf(batch.requests(0), batch.header()).key);
+          for (const auto& current : error.range_mismatch().current()) cache_.Insert(current);
+          result.reroute = true;
+          co_return result;
+        default:
+          if (trouble.ambiguous && Commits(batch)) {
+            result.response = GiveUp(batch, trouble, absl::UnknownError(error.message()));
+          } else {
+            result.response = std::move(call.response);
+          }
+          co_return result;
+      }
+    }
+    if (!wait) continue;
+    if (absl::Status enough = co_await BackOff(ctx, trouble, at_least); !enough.ok()) {
+      result.response = GiveUp(batch, trouble, enough);
+      co_return result;
+    }
+  }
+}
+
+Task<absl::Status> DistSender::Lookup(const Context& ctx, const std::string& key) {
+  if (auto under_way = lookups_.find(key); under_way != lookups_.end()) {
+    std::shared_ptr<Event> done = under_way->second;
+    co_return co_await done->Wait(ctx);
+  }
+  auto done = std::make_shared<Event>();
+  lookups_[key] = done;
+  struct Leave {
+    DistSender* sender;
+    const std::string& key;
+    ~Leave() {
+      auto it = sender->lookups_.find(key);
+      it->second->Set();
+      sender->lookups_.erase(it);
+    }
+  } leave{this, key};
+  v1::BatchRequest batch;
+  batch.mutable_header()->set_version(kBatchVersion);
+  batch.mutable_header()->set_trace_id(ctx.info().trace_id);
+  auto* lookup = batch.add_requests()->mutable_range_lookup();
+  lookup->set_key(key);
+  lookup->set_prefetch(8);
+  Trouble trouble;
+  v1::RangeDescriptor meta = meta_range_;
+  RangeResult result = co_await SendToRange(ctx, meta, batch, trouble);
+  if (result.response.has_error()) co_return FromKvError(result.response.error());
+  const v1::RangeLookupResponse& found = result.response.responses(0).range_lookup();
+  for (const auto& node : found.nodes()) cache_.SetAddress(node.node_id(), node.address());
+  for (const auto& range : found.ranges()) {
+    if (range.range_id() == keys::kMetaRange) {
+      meta_range_ = range;
+    } else {
+      cache_.Insert(range);
+    }
+  }
+  co_return absl::OkStatus();
+}
+
+Task<absl::StatusOr<v1::RangeDescriptor>> DistSender::Locate(const Context& ctx, std::string key) {
+  if (keys::IsMetaKey(key)) co_return meta_range_;
+  Trouble trouble;
+  while (true) {
+    if (const v1::RangeDescriptor* range = cache_.Find(key)) co_return *range;
+    CO_RETURN_IF_ERROR(co_await Lookup(ctx, key));
+    if (cache_.Find(key) != nullptr) continue;
+    // The addresses are being rewritten (a split), or the key is nobody's that we may see.
+    if (absl::Status enough = co_await BackOff(ctx, trouble, Duration::zero()); !enough.ok()) {
+      co_return UnavailableKvError(StrCat("no range is known to hold the key ", keys::Pretty(key)));
+    }
+  }
+}
+
+Task<v1::BatchResponse> DistSender::Send(const Context& ctx, v1::BatchRequest batch) {
+  if (absl::Status valid = Validate(batch); !valid.ok()) co_return ErrorResponse(valid);
+  Trouble trouble;
+  for (int round = 1;; ++round) {
+    const v1::Request& first = batch.requests(0);
+    v1::RangeDescriptor range;
+    if (first.has_range_lookup()) {
+      range = meta_range_;
+    } else {
+      std::string_view key = SpanOf(first, batch.header()).key;
+      if (const v1::RangeDescriptor* known = keys::IsMetaKey(key) ? &meta_range_ : cache_.Find(key)) {
+        range = *known;
+      } else {
+        auto located = co_await Locate(ctx, std::string(key));
+        if (!located.ok()) co_return GetKvError(located.status()) ? ErrorResponse(located.status()) : GiveUp(batch, trouble, located.status());
+        range = *std::move(located);
+      }
+      if (!AllInside(batch, range)) {
+        if (!Commits(batch)) co_return co_await SendSplit(ctx, std::move(batch));
+        // Who commits has to know that it takes two phases.
+        if (trouble.ambiguous) co_return GiveUp(batch, trouble, absl::UnknownError("the range was split meanwhile"));
+        co_return ErrorResponse(RangeMismatchError({}, "the commit does not fit into one range"));
+      }
+    }
+    RangeResult result = co_await SendToRange(ctx, range, batch, trouble);
+    if (!result.reroute) co_return std::move(result.response);
+    if (round % kMaxReroutesAtOnce == 0) {
+      if (absl::Status enough = co_await BackOff(ctx, trouble, Duration::zero()); !enough.ok()) co_return GiveUp(batch, trouble, enough);
+    }
+  }
+}
+
+Task<absl::StatusOr<std::vector<BatchPiece>>> DistSender::Split(const Context& ctx, const v1::BatchRequest& batch) {
+  std::map<std::string, BatchPiece> by_start;
+  for (int i = 0; i < batch.requests_size(); ++i) {
+    std::string next(SpanOf(batch.requests(i), batch.header()).key);
+    while (!next.empty()) {
+      std::string key = std::move(next);
+      CO_ASSIGN_OR_RETURN(v1::RangeDescriptor range, co_await Locate(ctx, key));
+      v1::Request part = ClipRequest(batch.requests(i), batch.header(), key, range, &next);
+      BatchPiece& piece = by_start[range.start_key()];
+      piece.range = range;
+      piece.origins.push_back(i);
+      *piece.batch.add_requests() = std::move(part);
+    }
+  }
+  std::vector<BatchPiece> pieces;
+  for (auto& [start, piece] : by_start) pieces.push_back(std::move(piece));
+  if (IsReverse(batch)) std::reverse(pieces.begin(), pieces.end());
+  co_return pieces;
+}
+
+Task<v1::BatchResponse> DistSender::SendSplit(const Context& ctx, v1::BatchRequest batch) {
+  auto pieces = co_await Split(ctx, batch);
+  if (!pieces.ok()) {
+    co_return GetKvError(pieces.status()) ? ErrorResponse(pieces.status()) : ErrorResponse(UnavailableKvError(Sv(pieces.status().message())));
+  }
+  if (pieces->size() > 1 && IsLimited(batch)) co_return co_await SendInOrder(ctx, batch, *std::move(pieces));
+  co_return co_await SendSideBySide(ctx, batch, *std::move(pieces));
+}
+
+Task<v1::BatchResponse> DistSender::SendSideBySide(const Context& ctx, const v1::BatchRequest& batch, std::vector<BatchPiece> pieces) {
+  std::vector<v1::BatchResponse> responses(pieces.size());
+  v1::BatchHeader header = batch.header();
+  size_t from = 0;
+  // Where the first piece is to choose the read timestamp, the others wait for it.
+  if (pieces.size() > 1 && header.has_txn() && header.txn().read_ts() == 0) {
+    v1::BatchRequest part = pieces[0].batch;
+    *part.mutable_header() = header;
+    responses[0] = co_await Send(ctx, std::move(part));
+    if (responses[0].has_txn()) {
+      AdoptTxn(responses[0].txn(), header.mutable_txn());
+    }
+    from = 1;
+  }
+  if (from == 0 || !responses[0].has_error()) {
+    if (pieces.size() > 1) header.set_can_forward_read_ts(false);
+    TaskGroup group(ctx);
+    for (size_t i = from; i < pieces.size(); ++i) {
+      v1::BatchRequest part = pieces[i].batch;
+      *part.mutable_header() = header;
+      group.SpawnFn([this, &ctx, slot = &responses[i], part = std::move(part)]() mutable -> Task<void> { *slot = co_await Send(ctx, std::move(part)); });
+    }
+    co_await group.Wait();
+  }
+  v1::BatchResponse whole;
+  for (int i = 0; i < batch.requests_size(); ++i) whole.add_responses();
+  for (size_t p = 0; p < pieces.size(); ++p) {
+    v1::BatchResponse& response = responses[p];
+    if (response.has_error()) {
+      if (response.error().request_index() >= 0) {
+        response.mutable_error()->set_request_index(pieces[p].origins[static_cast<size_t>(response.error().request_index())]);
+      }
+      co_return response;
+    }
+    if (response.has_txn()) JoinTxn(response.txn(), whole.mutable_txn());
+    whole.set_now(std::max(whole.now(), response.now()));
+    whole.set_timestamp(std::max(whole.timestamp(), response.timestamp()));
+    for (int j = 0; j < response.responses_size(); ++j) {
+      JoinResponse(pieces[p].batch.requests(j), std::move(*response.mutable_responses(j)), whole.mutable_responses(pieces[p].origins[static_cast<size_t>(j)]));
+    }
+  }
+  co_return whole;
+}
+
+}  // namespace insula::kv

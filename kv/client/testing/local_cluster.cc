@@ -1,0 +1,142 @@
+#include "kv/client/testing/local_cluster.h"
+
+#include <utility>
+
+#include "base/check.h"
+#include "base/encoding/ordered.h"
+#include "base/strings.h"
+#include "kv/api/error.h"
+#include "kv/api/request.h"
+#include "kv/keys/keys.h"
+#include "kv/mvcc/mvcc.h"
+
+namespace insula::kv {
+
+LocalCluster::LocalCluster(Executor* executor, std::vector<std::string> split_keys, uint64_t seed)
+    : executor_(executor), random_(seed), clock_(&executor->clock(), kDefaultMaxOffset), ctx_(Context::Background(executor)) {
+  auto engine = storage::OpenModelEngine(&random_, &disk_);
+  CHECK_OK(engine.status());
+  engine_ = *std::move(engine);
+  internal_ = MakeDatabase(ctx_, &random_, this, {.sender = {.bootstrap = {"n1"}}});
+
+  std::vector<std::string> starts = {"", keys::SystemStart(), "\xfe"};
+  for (std::string& key : split_keys) starts.push_back(std::move(key));
+  storage::WriteBatch meta;
+  std::vector<v1::RangeDescriptor> ranges;
+  for (size_t i = 0; i < starts.size(); ++i) {
+    v1::RangeDescriptor& range = ranges.emplace_back();
+    range.set_version(1);
+    range.set_range_id(i + 1);
+    range.set_start_key(starts[i]);
+    if (i + 1 < starts.size()) range.set_end_key(starts[i + 1]);
+    range.set_generation(1);
+    range.add_replicas()->set_node_id(1);
+    mvcc::PutCommitted(&meta, keys::Meta2Key(range.end_key()), range.SerializeAsString(), clock_.Now(), nullptr);
+  }
+  std::string counter;
+  AppendFixed64(&counter, starts.size());
+  mvcc::PutCommitted(&meta, keys::RangeIdCounter(), counter, clock_.Now(), nullptr);
+  CHECK_OK(engine_->Write(meta));
+  for (v1::RangeDescriptor& range : ranges) AddRange(std::move(range));
+}
+
+LocalCluster::~LocalCluster() {
+  // Replicas' background work uses the internal database, and that calls back here.
+  groups_.clear();
+  internal_.reset();
+}
+
+void LocalCluster::AddRange(v1::RangeDescriptor descriptor) {
+  const RangeId id = descriptor.range_id();
+  auto group = std::make_unique<LocalGroup>(std::move(descriptor), engine_.get(), &clock_);
+  group->set_on_split([this](const SplitTrigger& split) { AddRange(split.right); });
+  ReplicaDeps deps;
+  deps.executor = executor_;
+  deps.sender = &internal_->sender();
+  deps.node_address = [](uint64_t node) { return node == 1 ? std::string("n1") : std::string(); };
+  deps.local_ranges = [this](std::string_view key, std::string_view end_key) {
+    std::vector<v1::RangeDescriptor> found;
+    const std::string end = end_key.empty() ? keys::Next(key) : std::string(end_key);
+    for (const auto& [range_id, g] : groups_) {
+      if (keys::RangesOverlap(key, end, g->descriptor().start_key(), g->descriptor().end_key())) found.push_back(g->descriptor());
+    }
+    return found;
+  };
+  LocalGroup* raw = group.get();
+  groups_[id] = std::move(group);
+  raw->set_state_machine(MakeReplica(raw, std::move(deps)));
+}
+
+Task<CallResult> LocalCluster::Call(const Context& ctx, std::string address, const v1::BatchRequest& batch) {
+  CallResult result;
+  ++calls;
+  std::string call;
+  for (const auto& request : batch.requests()) StrAppend(&call, call.empty() ? "" : " ", NameOf(request));
+  last_call = call;
+  if (absl::Status s = co_await ctx.Yield(); !s.ok()) {
+    result.status = s;
+    co_return result;
+  }
+  const bool commit = batch.requests(batch.requests_size() - 1).end_txn().commit();
+  const bool fits = !only_commits || commit;
+  if (lose_request && fits) {
+    lose_request = false;
+    result.status = absl::UnavailableError("the stream broke");
+    result.maybe_received = true;
+    co_return result;
+  }
+  const bool lose = lose_answer && fits;
+  if (lose) lose_answer = false;
+  auto it = groups_.find(batch.header().range_id());
+  if (it == groups_.end()) {
+    *result.response.mutable_error() = ToKvError(RangeMismatchError({}, "no such range here"));
+    co_return result;
+  }
+  std::shared_ptr<Replica> replica = ReplicaOf(*it->second);
+  result.response = co_await replica->Execute(ctx, batch);
+  if (lose) {
+    result.response.Clear();
+    result.status = absl::UnavailableError("the stream broke");
+    result.maybe_received = true;
+  }
+  co_return result;
+}
+
+std::unique_ptr<ClientDatabase> LocalCluster::NewDatabase(CoordinatorOptions options) {
+  return MakeDatabase(ctx_, &random_, this, {.sender = {.bootstrap = {"n1"}}, .coordinator = options});
+}
+
+LocalGroup& LocalCluster::group_of(std::string_view key) {
+  for (auto& [id, group] : groups_) {
+    if (keys::InBounds(group->descriptor().start_key(), group->descriptor().end_key(), key)) return *group;
+  }
+  CHECK(false) << "no range holds the key";
+  std::abort();
+}
+
+size_t LocalCluster::replicated_locks() {
+  auto reader = engine_->NewReader();
+  auto it = reader->NewIterator({.cf = storage::ColumnFamily::kLock});
+  size_t count = 0;
+  for (it->SeekToFirst(); it->Valid(); it->Next()) ++count;
+  return count;
+}
+
+size_t LocalCluster::records() {
+  auto reader = engine_->NewReader();
+  auto it = reader->NewIterator({.cf = storage::ColumnFamily::kRange});
+  size_t count = 0;
+  for (it->SeekToFirst(); it->Valid(); it->Next()) {
+    auto parts = keys::DecodeAnchorKey(it->key());
+    if (parts && parts->field == keys::AnchorField::kTransaction) ++count;
+  }
+  return count;
+}
+
+size_t LocalCluster::lock_table_keys() {
+  size_t count = 0;
+  for (auto& [id, group] : groups_) count += ReplicaOf(*group)->lock_table().key_count();
+  return count;
+}
+
+}  // namespace insula::kv

@@ -1,0 +1,64 @@
+// Ranges without consensus over one engine in memory, and a channel to them: the whole path from a transaction down to the engine,
+// for unit tests of the client.
+//
+//   LocalCluster cluster(&loop, {"\xfe" "m"});         // [meta), [system), ["\xfe", "\xfem"), ["\xfem", end)
+//   auto db = cluster.NewDatabase();
+#ifndef INSULA_KV_CLIENT_TESTING_LOCAL_CLUSTER_H_
+#define INSULA_KV_CLIENT_TESTING_LOCAL_CLUSTER_H_
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/async/context.h"
+#include "base/hlc/hlc.h"
+#include "base/runtime/executor.h"
+#include "base/runtime/random.h"
+#include "kv/client/database.h"
+#include "kv/replica/replica.h"
+#include "kv/replica/testing/local_group.h"
+#include "kv/storage/model_engine.h"
+
+namespace insula::kv {
+
+class LocalCluster : public BatchChannel {
+ public:
+  LocalCluster(Executor* executor, std::vector<std::string> split_keys, uint64_t seed = 1);
+  ~LocalCluster() override;
+
+  Task<CallResult> Call(const Context& ctx, std::string address, const v1::BatchRequest& batch) override;
+  std::unique_ptr<ClientDatabase> NewDatabase(CoordinatorOptions options = {});
+
+  LocalGroup& group(RangeId id) { return *groups_.at(id); }
+  LocalGroup& group_of(std::string_view key);
+  // All intents and replicated locks anywhere.
+  size_t replicated_locks();
+  // Records of transactions anywhere.
+  size_t records();
+  // Unreplicated locks and waiting requests anywhere.
+  size_t lock_table_keys();
+
+  // Faults, each for the next call that fits.
+  bool lose_request = false;        // it is never received
+  bool lose_answer = false;         // it is applied, and nobody hears of it
+  bool only_commits = false;        // the two above wait for a batch with end_txn
+  uint64_t calls = 0;
+  std::string last_call;            // what the last batch consisted of: "check get put end_txn"
+
+ private:
+  void AddRange(v1::RangeDescriptor descriptor);
+
+  Executor* executor_;
+  SeededRandom random_;
+  storage::ModelDisk disk_;
+  std::unique_ptr<storage::Engine> engine_;
+  HybridClock clock_;
+  Context ctx_;
+  std::unique_ptr<ClientDatabase> internal_;  // what replicas send through
+  std::map<RangeId, std::unique_ptr<LocalGroup>> groups_;
+};
+
+}  // namespace insula::kv
+
+#endif  // INSULA_KV_CLIENT_TESTING_LOCAL_CLUSTER_H_
