@@ -20,15 +20,14 @@
 //
 // Promises (liveness_test.cc):
 //   L1  Having answered (epoch, expiration), a supporter supports that epoch until its own clock has passed the
-//   expiration,
-//       whatever it receives, restarts included. No promise is cut short, not even by a newer epoch of the requester,
-//       whose earlier self may have served timestamps up to the expiration.
+//       expiration, whatever it receives, restarts included. No promise is cut short, not even by a newer epoch of
+//       the requester, whose earlier self may have served timestamps up to the expiration.
 //   L2  SupportFor: epochs only rise, and an epoch once left is never supported again, restarts included.
 //   L3  SupportFrom never shows more than the supporter promised, and nothing of an epoch given up.
-//   L4  What is written is durable before it shows: an epoch before it is promised, a withdrawal before SupportFor says
-//   so. L5  A store sends heartbeats only if its log engine synced within the last interval; this store counts among
-//   its own peers, so
-//       that a store with a stalled disk loses its own support, too.
+//   L4  What is written is durable before it shows: an epoch before it is promised, a withdrawal before SupportFor
+//       says so.
+//   L5  A store sends heartbeats only if its log engine synced within the last interval; this store counts among its
+//       own peers, so that a store with a stalled disk loses its own support, too.
 // Assumes: the clock (a hybrid logical clock) never goes back, across restarts neither; what was reported durable
 // stays.
 //

@@ -19,36 +19,29 @@
 //
 // What a replica does (config.liveness set):
 //   F1  Bound, it neither campaigns, nor votes, nor pre-votes, nor takes a higher term from anyone but a leader. A
-//   message of a
-//       leader of a higher term ends the bond: that leader was elected by a quorum.
-//   F2  It answers kFortifyResp(e) only when the bond is durable, and binds itself only to the leader of its own term.
-//   After a
-//       restart it is bound as before (config.h V3 keeps the epoch supported for a full interval).
+//       message of a leader of a higher term ends the bond: that leader was elected by a quorum.
+//   F2  It answers kFortifyResp(e) only when the bond is durable, and binds itself only to the leader of its own
+//       term. After a restart it is bound as before (config.h V3 keeps the epoch supported for a full interval).
 //   F3  The leader binds itself like any other replica, to its own store's epoch. While LeadSupportUntil() has not
-//   passed on its own
-//       clock it refuses votes; it may step down at any time, and then serves no more.
+//       passed on its own clock it refuses votes; it may step down at any time, and then serves no more.
 //   F4  A leader that stops leading in term t sends kDeFortify(t) to every replica that it ever asked in t, until
-//   answered, or until
-//       support of this store by the other has lapsed, or the other left the configuration. A replica that refuses a
-//       vote or an election because it is bound tells its leader so (kFortifyResp); whoever does not lead that term
-//       answers kDeFortify. So no bond outlives a leadership for lack of a message, even if the leader's replica is
-//       gone (RawNode::ReleaseFor).
+//       answered, or until support of this store by the other has lapsed, or the other left the configuration. A
+//       replica that refuses a vote or an election because it is bound tells its leader so (kFortifyResp); whoever
+//       does not lead that term answers kDeFortify. So no bond outlives a leadership for lack of a message, even if
+//       the leader's replica is gone (RawNode::ReleaseFor).
 //   F5  kTimeoutNow ends leadership at once, releases the transferee, and its election's votes (kTransferContext)
-//   release the
-//       replicas that are bound in the term before.
+//       release the replicas that are bound in the term before.
 //   F6  Every message between replicas carries the sender's Hlc(), which is at or above its clock and every timestamp
-//   it served;
-//       the receiver raises its own. A replica votes only with a clock that has passed the expiry of each promise it
-//       gave (its store withdraws no earlier), or that was raised by the release. So lease_floor() of an elected
-//       leader, the largest Hlc() among its votes, is above every timestamp that an earlier leader served.
-//   F7  Quorums of configurations two changes apart need not meet. So no change is proposed (and no joint configuration
-//   left) until
-//       LeadSupportUntil() in the present configuration has reached everything that was returned before, or that has
-//       passed on the leader's clock. A change that would leave the leader without a vote is refused: hand over first.
-//       A joint configuration that its leader is not to outlast is handed over to a voter of the new one, then left.
+//       it served; the receiver raises its own. A replica votes only with a clock that has passed the expiry of each
+//       promise it gave (its store withdraws no earlier), or that was raised by the release. So lease_floor() of an
+//       elected leader, the largest Hlc() among its votes, is above every timestamp that an earlier leader served.
+//   F7  Quorums of configurations two changes apart need not meet. So no change is proposed (and no joint
+//       configuration left) until LeadSupportUntil() in the present configuration has reached everything that was
+//       returned before, or that has passed on the leader's clock. A change that would leave the leader without a
+//       vote is refused: hand over first. A joint configuration that its leader is not to outlast is handed over to a
+//       voter of the new one, then left.
 //   F8  With Config::synced_conf_changes, S1 and S2 (config.h): a restart never falls back to an older configuration
-//   than one
-//       that was acted upon.
+//       than one that was acted upon.
 //
 // The claim: let L_s lead term s and L_u term u > s. From the moment L_u is elected, each timestamp for which L_s still
 // might find now < LeadSupportUntil() - maximum offset is below lease_floor() of L_u, and no clock within the maximum

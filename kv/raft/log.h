@@ -8,9 +8,8 @@
 //   L1  applied <= applying <= committed <= last_index.
 //   L2  Entries up to committed never change.
 //   L3  An entry is handed out for application once, in order; with asynchronous storage only when it is stable here.
-//   L4  (Config::synced_conf_changes with asynchronous storage) a configuration change is handed out only when a commit
-//   index at or
-//       past it is durable.
+//   L4  (Config::synced_conf_changes with asynchronous storage) a configuration change is handed out only when a
+//       commit index at or past it is durable.
 //
 // Thread safety: none.
 #ifndef INSULA_KV_RAFT_LOG_H_

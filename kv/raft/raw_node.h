@@ -3,39 +3,41 @@
 // The driver's contract, with synchronous storage (Config::async_storage_writes = false). Whenever HasReady():
 //   1. `Ready rd = TakeReady()`.
 //   2. Write rd.entries (they replace everything from their first index on), then rd.hard_state, then rd.snapshot, to
-//   the log, in
-//      one atomic write; sync it if rd.must_sync.
-//   3. Send rd.messages (only now: they promise what was just written). For a kSnap whose sending ends, ReportSnapshot;
-//   for a
-//      peer that cannot be reached, ReportUnreachable.
-//   4. Apply rd.snapshot, then rd.committed_entries, to the state machine. For each kConfChange or kConfChangeV2 entry
-//   call
-//      ApplyConfChange, or RejectConfChange to leave it without effect (all replicas alike), and keep the ConfState it
-//      returns with the applied index.
+//      the log, in one atomic write; sync it if rd.must_sync.
+//   3. Send rd.messages (only now: they promise what was just written). For a kSnap whose sending ends,
+//      ReportSnapshot; for a peer that cannot be reached, ReportUnreachable.
+//   4. Apply rd.snapshot, then rd.committed_entries, to the state machine. For each kConfChange or kConfChangeV2
+//      entry call ApplyConfChange, or RejectConfChange to leave it without effect (all replicas alike), and keep the
+//      ConfState it returns with the applied index.
 //   5. Advance().
 //
 // With asynchronous storage (true), there is no Advance, and steps 2 and 4 arrive as messages among rd.messages (the
 // other fields of Ready are for looking only, except read_states and soft_state):
 //   1. `Ready rd = TakeReady()`; send messages to other replicas at once.
-//   2. A message to kLocalAppendThread (at most one per Ready): queue it for the log writer. The writer works in order;
-//   it
-//      writes entries, then the hard state (m.term, m.vote, m.commit, m.lead, m.lead_epoch; none if m.term is 0), then
-//      the snapshot, atomically; if m.responses is not empty it syncs (this and all before) and then delivers them:
-//      those to this replica through Step, those to others by network.
-//   3. A message to kLocalApplyThread: apply m.entries, in order, as in 4 above, then deliver m.responses through Step.
-//   Apply
-//      work never waits for append work; a snapshot is installed by the log writer before its responses are delivered.
-//   Messages of several Readies, and of several groups, may be written together, as long as each queue keeps its order.
+//   2. A message to kLocalAppendThread (at most one per Ready): queue it for the log writer. The writer works in
+//      order; it writes entries, then the hard state (m.term, m.vote, m.commit, m.lead, m.lead_epoch; none if m.term
+//      is 0), then the snapshot, atomically; if m.responses is not empty it syncs (this and all before) and then
+//      delivers them: those to this replica through Step, those to others by network.
+//   3. A message to kLocalApplyThread: apply m.entries, in order, as in 4 above, then deliver m.responses through
+//      Step. Apply work never waits for append work; a snapshot is installed in the state machine by the log writer
+//      before its responses are delivered, and entries at or below its index that still come to be applied are skipped.
+//      Messages of several Readies, and of several groups, may be written together, as long as each queue keeps its
+//      order.
 //
 // Either way:
 //   6. Step every message that arrives from other replicas; messages may be lost, doubled, reordered.
 //   7. Tick() at regular intervals while NeedsTicks(). Groups that do not may sleep: no timer, no message.
 //   8. With Config::liveness: OnSupportChange() when a store that holds one of the group's replicas gained or lost
-//   support, in
-//      either direction (a mere extension of the expiry is not a change). Then, if MayCampaign() and the range is
-//      wanted, Campaign(). An answer to a kFortifyResp for a replica that no longer exists here: ReleaseFor().
-//   9. Serving without a round trip: only while leading, after applying an entry of the own term, and while
-//      max(now, request timestamp) < LeadSupportUntil() - maximum clock offset; timestamps start above lease_floor().
+//      support, in either direction (a mere extension of the expiry is not a change). Then, if MayCampaign() and the
+//      range is wanted, Campaign(). An answer to a kFortifyResp for a replica that no longer exists here:
+//      ReleaseFor().
+//   9. Serving without a round trip: only while leading, after applying an entry of the own term, and while max(now,
+//      request timestamp) < LeadSupportUntil() - maximum clock offset; timestamps start above lease_floor().
+//  10. A kSnap is stepped when the state that it stands for has arrived. A first replica (bootstrap, split) starts with
+//      a hard state whose term is not below that of its log's start, and commit at it. Config::applied is what survived
+//      in the state machine, even if that is above the hard state's commit index or an earlier Config::applied.
+//  11. A removed replica is destroyed only when its removal is applied by a majority of those who remain: until then
+//      they may need its vote, or what it knows.
 //
 // Order within one Ready and across Readies is the driver's to keep; everything else (when to batch, whom to send to
 // first) is free. Thread safety: none; one thread.
