@@ -119,7 +119,10 @@ Task<absl::Status> InitStore(const Context& ctx, Runtime runtime, storage::Engin
   CO_RETURN_IF_ERROR(co_await WriteLog(ctx, runtime, dir, ident, ranges));
   CO_RETURN_IF_ERROR(co_await WriteState(ctx, engines, dir, ranges));
   CO_RETURN_IF_ERROR(files.SyncDir(dir));
-  co_return files.WriteFileAtomically(StoreFile(dir), EncodeStoreIdent(ident));
+  CO_RETURN_IF_ERROR(files.WriteFileAtomically(StoreFile(dir), EncodeStoreIdent(ident)));
+  // The folder's own name lies in its parent: without this a crash could take the whole store away.
+  size_t slash = dir.find_last_not_of('/') == std::string::npos ? std::string::npos : dir.rfind('/', dir.find_last_not_of('/'));
+  co_return files.SyncDir(slash == std::string::npos ? "." : slash == 0 ? "/" : dir.substr(0, slash));
 }
 
 }  // namespace insula::kv
