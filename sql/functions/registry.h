@@ -161,7 +161,8 @@ absl::StatusOr<ResolvedCall> ResolveFunction(std::string_view name, std::span<co
 absl::StatusOr<ResolvedOperator> ResolveOperator(std::string_view name, Oid left, Oid right);
 
 // The common type of CASE, COALESCE, UNION, VALUES, ARRAY, GREATEST, … (chapter 10.5). `what` begins the message 42804 `CASE types
-// integer and text cannot be matched`. All unknown: text.
+// integer and text cannot be matched`. All unknown: text. The order matters: the first of two types that coerce to each other
+// stays. For CASE the ELSE result goes first, as in PostgreSQL.
 absl::StatusOr<Oid> CommonType(std::span<const Oid> types, std::string_view what);
 
 // The value of a defaulted argument: the i-th of the function's arguments.
