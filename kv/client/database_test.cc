@@ -445,6 +445,8 @@ TEST_F(DatabaseTest, ASplitIsFollowed) {
   txn->Put(K("d"), "2");
   Commit(*txn);
   EXPECT_EQ(Read("b") + Read("d"), "22");
+  loop_.RunUntilIdle();
+  EXPECT_EQ(cluster_.pending_addresses(), 0u);
   auto fresh = cluster_.NewDatabase();
   auto located = loop_.Run(fresh->sender().Locate(ctx_, K("d")));
   ASSERT_TRUE(located.ok());

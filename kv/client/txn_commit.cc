@@ -186,12 +186,12 @@ Task<absl::Status> TxnCoordinator::CommitInTwoPhases(const Context& ctx) {
       }
     }
     // A fence holds at the very timestamp of the commit.
-    if (fence_) CO_RETURN_IF_ERROR(co_await CheckFenceAt(ctx, Timestamp{txn_.meta().write_ts()}));
+    if (fence_ && !wrote_fence_) CO_RETURN_IF_ERROR(co_await CheckFenceAt(ctx, Timestamp{txn_.meta().write_ts()}));
     v1::BatchRequest batch;
     auto* end = batch.add_requests()->mutable_end_txn();
     end->set_commit(true);
     end->set_write_outcome(true);
-    if (fence_) end->set_deadline(txn_.meta().write_ts());
+    if (fence_ && !wrote_fence_) end->set_deadline(txn_.meta().write_ts());
     for (const v1::Span& span : lock_spans_.spans()) *end->add_lock_spans() = span;
     FillHeader(ctx, &batch);
     batch.mutable_header()->set_can_forward_read_ts(false);

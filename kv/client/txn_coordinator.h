@@ -181,6 +181,7 @@ class TxnCoordinator final : public Txn {
   Condition chosen_;
   std::optional<std::pair<std::string, std::optional<std::string>>> fence_;
   bool fence_checked_ = false;     // at the present snapshot
+  bool wrote_fence_ = false;       // this transaction changed the fence's key itself, under its lock: nobody else can
   bool condition_failed_ = false;  // a conditional write found another value
   uint64_t beat_id_ = 0;
   bool may_have_record_ = false;

@@ -45,7 +45,7 @@ bool TakeString(std::string_view* in, std::string_view* out) {
 
 // Lets the first read of a snapshot check the fence: its answer is then the batch's first.
 bool TxnCoordinator::AddFence(v1::BatchRequest* batch) {
-  if (!fence_ || fence_checked_) return false;
+  if (!fence_ || fence_checked_ || wrote_fence_) return false;
   auto* check = batch->add_requests()->mutable_check();
   check->set_key(fence_->first);
   if (fence_->second) check->set_expected(*fence_->second);

@@ -36,7 +36,10 @@ void TxnCoordinator::Write(std::string key, std::optional<std::string> value) {
   buffer_.Write(std::move(key), std::move(value), ++sequence_);
 }
 
-void TxnCoordinator::Put(std::string key, std::string value) { Write(std::move(key), std::move(value)); }
+void TxnCoordinator::Put(std::string key, std::string value) {
+  if (fence_ && key == fence_->first) wrote_fence_ = true;
+  Write(std::move(key), std::move(value));
+}
 void TxnCoordinator::Delete(std::string key) { Write(std::move(key), std::nullopt); }
 
 void TxnCoordinator::AddWrite(v1::BatchRequest* batch, const std::string& key, const WriteBuffer::Version& version) const {

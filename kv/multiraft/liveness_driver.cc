@@ -17,7 +17,9 @@ constexpr char kLivenessMeta[] = "liveness";
 constexpr char kClockMeta[] = "clock-bound";
 constexpr char kFormat = 1;
 
-Timestamp After(Timestamp t, Duration d) { return t.AddMicros(std::chrono::duration_cast<std::chrono::microseconds>(d).count()); }
+Timestamp After(Timestamp t, Duration d) {
+  return t.AddMicros(std::chrono::duration_cast<std::chrono::microseconds>(d).count());
+}
 
 LogBatch ClockBoundBatch(Timestamp bound) {
   std::string value(1, kFormat);
@@ -51,7 +53,8 @@ absl::Status DecodeLivenessState(std::string_view bytes, LivenessState* state) {
   for (; count > 0; --count) {
     uint64_t store;
     SupportRecord record;
-    if (!storage::TakeVarint(&bytes, &store) || !storage::TakeVarint(&bytes, &record.epoch) || bytes.empty()) return damaged;
+    if (!storage::TakeVarint(&bytes, &store) || !storage::TakeVarint(&bytes, &record.epoch) || bytes.empty())
+      return damaged;
     record.withdrawn = bytes[0] != 0;
     bytes.remove_prefix(1);
     state->given[store] = record;
@@ -59,7 +62,8 @@ absl::Status DecodeLivenessState(std::string_view bytes, LivenessState* state) {
   return bytes.empty() ? absl::OkStatus() : damaged;
 }
 
-Task<absl::Status> LivenessDriver::WaitForClock(Context ctx, const LogEngine& log, HybridClock* clock, Duration patience) {
+Task<absl::Status> LivenessDriver::WaitForClock(Context ctx, const LogEngine& log, HybridClock* clock,
+                                                Duration patience) {
   std::optional<std::string> value = log.Meta(kClockMeta);
   if (!value.has_value()) co_return absl::OkStatus();
   if (value->size() != 9 || (*value)[0] != kFormat) co_return absl::DataLossError("the clock's upper bound is damaged");
@@ -67,10 +71,12 @@ Task<absl::Status> LivenessDriver::WaitForClock(Context ctx, const LogEngine& lo
   // Others refuse timestamps further ahead than the maximum offset; half of it is left for real offsets.
   Timestamp near = After(bound, -clock->max_offset() / 2);
   while (clock->Physical().time_since_epoch().count() < static_cast<int64_t>(near.micros())) {
-    Duration left = std::chrono::microseconds(static_cast<int64_t>(near.micros()) - clock->Physical().time_since_epoch().count());
+    Duration left =
+        std::chrono::microseconds(static_cast<int64_t>(near.micros()) - clock->Physical().time_since_epoch().count());
     if (left > patience) {
       co_return absl::FailedPreconditionError(
-          StrCat("this node's clock is ", std::chrono::duration_cast<std::chrono::seconds>(left).count(), " s behind what it was when this store last ran: check the time synchronisation"));
+          StrCat("this node's clock is ", std::chrono::duration_cast<std::chrono::seconds>(left).count(),
+                 " s behind what it was when this store last ran: check the time synchronisation"));
     }
     CO_RETURN_IF_ERROR(co_await Sleep(ctx, std::min<Duration>(left, std::chrono::milliseconds(100))));
   }
@@ -80,14 +86,24 @@ Task<absl::Status> LivenessDriver::WaitForClock(Context ctx, const LogEngine& lo
 
 LogBatch LivenessDriver::ShrinkClockBound(HybridClock* clock) { return ClockBoundBatch(clock->Now()); }
 
-LivenessDriver::LivenessDriver(const Runtime& runtime, StoreId self, HybridClock* clock, LogEngine* log, StoreStreams* streams, std::function<void(const std::set<StoreId>&)> changed)
-    : runtime_(runtime), self_(self), clock_(clock), log_(log), streams_(streams), changed_(std::move(changed)), tasks_(Context::Background(runtime.executor)) {}
+LivenessDriver::LivenessDriver(const Runtime& runtime, StoreId self, HybridClock* clock, LogEngine* log,
+                               StoreStreams* streams, std::function<void(const std::set<StoreId>&)> changed)
+    : runtime_(runtime),
+      self_(self),
+      clock_(clock),
+      log_(log),
+      streams_(streams),
+      changed_(std::move(changed)),
+      tasks_(Context::Background(runtime.executor)) {}
 
-absl::StatusOr<std::unique_ptr<LivenessDriver>> LivenessDriver::Make(const Runtime& runtime, StoreId self, std::vector<StoreId> peers, HybridClock* clock, LogEngine* log,
-                                                                     StoreStreams* streams, std::function<void(const std::set<StoreId>&)> changed) {
+absl::StatusOr<std::unique_ptr<LivenessDriver>> LivenessDriver::Make(
+    const Runtime& runtime, StoreId self, std::vector<StoreId> peers, HybridClock* clock, LogEngine* log,
+    StoreStreams* streams, std::function<void(const std::set<StoreId>&)> changed) {
   std::unique_ptr<LivenessDriver> driver(new LivenessDriver(runtime, self, clock, log, streams, std::move(changed)));
-  if (std::optional<std::string> value = log->Meta(kLivenessMeta); value.has_value()) RETURN_IF_ERROR(DecodeLivenessState(*value, &driver->durable_));
-  driver->manager_ = std::make_unique<SupportManager>(SupportManager::Options{.self = self}, driver->durable_, clock->Now());
+  if (std::optional<std::string> value = log->Meta(kLivenessMeta); value.has_value())
+    RETURN_IF_ERROR(DecodeLivenessState(*value, &driver->durable_));
+  driver->manager_ =
+      std::make_unique<SupportManager>(SupportManager::Options{.self = self}, driver->durable_, clock->Now());
   for (StoreId peer : peers) {
     if (peer != self) driver->manager_->AddPeer(peer);
   }
@@ -105,11 +121,12 @@ void LivenessDriver::Write(const LivenessWrite& write) {
   write.ApplyTo(&durable_);
   LogBatch batch;
   batch.SetMeta(kLivenessMeta, EncodeLivenessState(durable_));
-  log_->Append(std::move(batch), [this, alive = std::weak_ptr<bool>(alive_), sequence = write.sequence](absl::Status s) {
-    if (alive.expired() || !s.ok()) return;  // a log that failed ends the store
-    manager_->Written(sequence, clock_->Now());
-    Drain();
-  });
+  log_->Append(std::move(batch),
+               [this, alive = std::weak_ptr<bool>(alive_), sequence = write.sequence](absl::Status s) {
+                 if (alive.expired() || !s.ok()) return;  // a log that failed ends the store
+                 manager_->Written(sequence, clock_->Now());
+                 Drain();
+               });
 }
 
 void LivenessDriver::Drain() {

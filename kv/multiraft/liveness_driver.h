@@ -1,8 +1,9 @@
-// Drives store liveness (liveness.h) on the loop: its clock, its messages, its writes; and keeps the clock's upper bound on disk.
+// Drives store liveness (liveness.h) on the loop: its clock, its messages, its writes; and keeps the clock's upper
+// bound on disk.
 //
-// The clock's bound: every timestamp served lies below a bound that is durable. A restarted store waits until its physical clock is
-// near it, so what was served before the crash stays in its past, even if the wall clock was set back meanwhile.
-// Thread safety: loop thread only.
+// The clock's bound: every timestamp served lies below a bound that is durable. A restarted store waits until its
+// physical clock is near it, so what was served before the crash stays in its past, even if the wall clock was set back
+// meanwhile. Thread safety: loop thread only.
 #ifndef INSULA_KV_MULTIRAFT_LIVENESS_DRIVER_H_
 #define INSULA_KV_MULTIRAFT_LIVENESS_DRIVER_H_
 
@@ -37,15 +38,17 @@ absl::Status DecodeLivenessState(std::string_view bytes, LivenessState* state);
 
 class LivenessDriver {
  public:
-  // Waits until the physical clock has nearly reached the bound that an earlier process left in `log`, and raises `clock` to it.
-  // kFailedPrecondition when it would take longer than `patience`: the wall clock was set back.
+  // Waits until the physical clock has nearly reached the bound that an earlier process left in `log`, and raises
+  // `clock` to it. kFailedPrecondition when it would take longer than `patience`: the wall clock was set back.
   static Task<absl::Status> WaitForClock(Context ctx, const LogEngine& log, HybridClock* clock, Duration patience);
   // For an orderly stop: no wait at the next start.
   static LogBatch ShrinkClockBound(HybridClock* clock);
 
   // kDataLoss when what the log holds of it is damaged. `changed`: support began or ended with these stores.
-  static absl::StatusOr<std::unique_ptr<LivenessDriver>> Make(const Runtime& runtime, StoreId self, std::vector<StoreId> peers, HybridClock* clock, LogEngine* log,
-                                                              StoreStreams* streams, std::function<void(const std::set<StoreId>&)> changed);
+  static absl::StatusOr<std::unique_ptr<LivenessDriver>> Make(const Runtime& runtime, StoreId self,
+                                                              std::vector<StoreId> peers, HybridClock* clock,
+                                                              LogEngine* log, StoreStreams* streams,
+                                                              std::function<void(const std::set<StoreId>&)> changed);
   void Start();
   void Stop() { tasks_.Cancel(); }
   void Receive(const LivenessMessage& message);
@@ -56,7 +59,8 @@ class LivenessDriver {
   Timestamp clock_bound() const { return bound_; }
 
  private:
-  LivenessDriver(const Runtime& runtime, StoreId self, HybridClock* clock, LogEngine* log, StoreStreams* streams, std::function<void(const std::set<StoreId>&)> changed);
+  LivenessDriver(const Runtime& runtime, StoreId self, HybridClock* clock, LogEngine* log, StoreStreams* streams,
+                 std::function<void(const std::set<StoreId>&)> changed);
   Task<void> Run();
   void Drain();
   void Write(const LivenessWrite& write);

@@ -58,8 +58,10 @@ void Replica::LeaseAcquired(const Lease& lease) {
   markers_.Reset(lease.start);
   locks_.Clear();
   pushes_.NotifyAll();
-  if (resolver_ != nullptr) background_.Spawn(FinishRecords(lease.sequence));
   deps_.on_lease(range_id_, true);
+  if (resolver_ == nullptr) return;
+  background_.Spawn(FinishRecords(lease.sequence));
+  if (AddressPending()) background_.Spawn(PublishUntilDone(lease.sequence));
 }
 
 void Replica::LeaseLost() {

@@ -138,6 +138,9 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
   // replica_split.cc
   Task<absl::Status> AdminSplit(const Context& ctx, const v1::BatchRequest& batch, v1::BatchResponse* response);
   Task<absl::Status> UpdateMeta(const Context& ctx, v1::RangeDescriptor descriptor);
+  Task<absl::Status> PublishAddress(const Context& ctx);
+  Task<void> PublishUntilDone(uint64_t lease_sequence);
+  bool AddressPending() const;
 
   RangeGroup* group_;  // null once closed
   ReplicaDeps deps_;

@@ -3,7 +3,8 @@
 //   AdminSplit ─► a new range id ─► latch the whole range ─► split entry ─► meta2 of the left side, then of the right side
 //
 // Addresses are hints: whoever follows an old one is told by the range itself (RangeMismatch). The left side's is written first, so a
-// lookup never finds a descriptor whose start lies above the key.
+// lookup never finds a descriptor whose start lies above the key. The split entry leaves a row on both sides that says "my address is
+// not known to be written"; whoever holds the lease of a side writes the address and takes the row away, however often it takes.
 #include <utility>
 
 #include "base/status_macros.h"
@@ -15,6 +16,8 @@
 
 namespace insula::kv {
 namespace {
+
+constexpr char kPending[] = "\x01";  // format version of the row
 
 v1::BatchRequest NewBatch() {
   v1::BatchRequest batch;
@@ -72,15 +75,61 @@ Task<absl::Status> Replica::AdminSplit(const Context& ctx, const v1::BatchReques
   if (auto o = mvcc::ComputeStats(*reader, split_key, split.right.end_key(), &split.right_stats); !o.ok()) co_return o.status();
   reader.reset();
   split.served = std::max(group_->clock().Now(), reads_.highest());
+  storage::WriteBatch pending;
+  for (RangeId id : {split.left.range_id(), right_id}) {
+    pending.Put(storage::ColumnFamily::kRange, keys::RangeIdKey(id, keys::RangeField::kMetaPending), kPending);
+  }
+  command.write_set = pending.TakeBytes();
   command.lease_sequence = work.lease.lease.sequence;
-  const v1::RangeDescriptor left = split.left, right = split.right;
+  const v1::RangeDescriptor right = split.right;
   absl::Status proposed = co_await Propose(std::move(command));
   if (proposed.code() == absl::StatusCode::kAborted && !GetKvError(proposed)) co_return NotLeaseholderError(0, {});
   CO_RETURN_IF_ERROR(proposed);
   ticket.Finish();
 
-  CO_RETURN_IF_ERROR(co_await UpdateMeta(ctx, left));
+  absl::Status published = co_await PublishAddress(ctx);
+  if (!published.ok()) {
+    if (group_ != nullptr) background_.Spawn(PublishUntilDone(lease_.sequence));
+    co_return published;
+  }
   co_return co_await UpdateMeta(ctx, right);
+}
+
+bool Replica::AddressPending() const {
+  std::string ignored;
+  auto there = group_->engine().NewReader()->Get(storage::ColumnFamily::kRange, keys::RangeIdKey(range_id_, keys::RangeField::kMetaPending), &ignored);
+  return there.ok() && *there;
+}
+
+// Writes this range's address after its left neighbour's, and notes that it is done.
+Task<absl::Status> Replica::PublishAddress(const Context& ctx) {
+  if (group_ == nullptr) co_return Mismatch({}, {});
+  if (!AddressPending()) co_return absl::OkStatus();
+  const v1::RangeDescriptor range = group_->descriptor();
+  v1::BatchRequest read = NewBatch();
+  read.add_requests()->mutable_get()->set_key(keys::Meta2Key(range.start_key()));
+  if (!range.start_key().empty()) {
+    v1::BatchResponse neighbour = co_await deps_.sender->Send(ctx, std::move(read));
+    if (neighbour.has_error()) co_return FromKvError(neighbour.error());
+    if (!neighbour.responses(0).get().has_value()) co_return UnavailableKvError("the left neighbour's address is not written yet");
+  }
+  CO_RETURN_IF_ERROR(co_await UpdateMeta(ctx, range));
+  // Split again meanwhile: that address is pending, too.
+  if (group_ == nullptr || group_->descriptor().generation() != range.generation()) co_return UnavailableKvError("the range changed meanwhile");
+  storage::WriteBatch done;
+  done.Delete(storage::ColumnFamily::kRange, keys::RangeIdKey(range_id_, keys::RangeField::kMetaPending));
+  Command command;
+  command.write_set = done.TakeBytes();
+  command.lease_sequence = lease_.sequence;
+  co_return co_await Propose(std::move(command));
+}
+
+Task<void> Replica::PublishUntilDone(uint64_t lease_sequence) {
+  while (group_ != nullptr && lease_.sequence == lease_sequence) {
+    Context limited = ctx_.WithTimeout(10s);
+    if ((co_await PublishAddress(limited)).ok()) co_return;
+    if (!(co_await Sleep(ctx_, 1s)).ok()) co_return;
+  }
 }
 
 // Writes the range's address, unless a newer one is there.

@@ -141,6 +141,27 @@ TEST(FunctionsTest, Strings) {
   RunOps({{"text=a", "||", "int4=1", "a1"}, {"text=a", "||", "bool=t", "atrue"}, {"text=a", "||", "bpchar=x  ", "ax"}});
 }
 
+TEST(FunctionsTest, BitsAndIdentifiers) {
+  RunOps({
+      {"bit(4)=1100", "&", "bit(4)=1010", "1000"},
+      {"bit(4)=1100", "#", "bit(4)=1010", "0110"},
+      {"bit(4)=1100", "&", "bit(3)=101", "22026 cannot AND bit strings of different sizes"},
+      {"bit(4)=1100", "<<", "int4=1", "1000"},
+      {"bit(4)=1100", ">>", "int4=5", "0000"},
+      {"varbit=10", "||", "varbit=01", "1001"},
+  });
+  RunCalls({
+      {"substring", {"bit(4)=1101", "int4=2", "int4=2"}, "10"},
+      {"get_bit", {"bit(4)=1101", "int4=9"}, "2202E bit index 9 out of valid range (0..3)"},
+      {"bit_count", {"bit(4)=1101"}, "3"},
+      {"parse_ident", {"'Foo.\"Bar\"\" x\".baz"}, "{foo,\"Bar\\\" x\",baz}"},
+      {"parse_ident", {"'a."}, "22023 string is not a valid identifier: \"a.\""},
+      {"normalize", {"text=e\xcc\x81"}, "\xc3\xa9"},
+      {"is_normalized", {"text=e\xcc\x81", "'nfd"}, "t"},
+      {"numeric_cmp", {"numeric=1.0", "numeric=1"}, "0"},
+  });
+}
+
 TEST(FunctionsTest, Patterns) {
   RunOps({
       {"text=abc", "~~", "'a%c", "t"},

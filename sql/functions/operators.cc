@@ -348,6 +348,17 @@ void RegisterFloatUnary(Registrar& r, std::string_view prefix) {
   r.Scalar(StrCat(prefix, "smaller"), Lift<[](double a, double b) { return CompareFloats(a, b) < 0 ? a : b; }>);
 }
 
+// B-tree support functions: -1, 0, 1.
+template <Oid type>
+absl::Status ThreeWay(FunctionContext&, Args args, size_t rows, Vector* out) {
+  for (size_t i = 0; i < rows; ++i) {
+    if (out->IsNull(i)) continue;
+    out->ints()[i] = args[0]->kind() == PhysicalKind::kBytes ? CompareBytes(type, args[0]->bytes(i), args[1]->bytes(i))
+                                                             : Vector::Compare(*args[0], i, *args[1], i);
+  }
+  return absl::OkStatus();
+}
+
 template <bool greater, Oid type>
 absl::Status ChooseBytes(FunctionContext&, Args args, size_t rows, Vector* out) {
   for (size_t i = 0; i < rows; ++i) {
@@ -378,7 +389,19 @@ void RegisterOperators(Registrar& r) {
   for (std::string_view p : {"float8", "float48", "float84"}) RegisterFloatArith<false>(r, p);
   RegisterFloatUnary(r, "float4");
   RegisterFloatUnary(r, "float8");
-  for (std::string_view p : {"oid", "date_", "time_", "timestamp_"}) {
+  for (std::string_view name : {"date_cmp", "time_cmp", "timestamp_cmp", "numeric_cmp", "pg_lsn_cmp", "xid8cmp"}) {
+    r.Scalar(name, ThreeWay<0>);
+  }
+  r.Scalar("bpcharcmp", ThreeWay<oid::kBpchar>);
+  r.Scalar("byteacmp", ThreeWay<oid::kBytea>);
+  r.Scalar("uuid_cmp", ThreeWay<oid::kUuid>);
+  r.Scalar("interval_cmp", ThreeWay<oid::kInterval>);
+  r.Scalar("timetz_cmp", ThreeWay<oid::kTimetz>);
+  r.Scalar("jsonb_cmp", ThreeWay<oid::kJsonb>);
+  r.Scalar("bitcmp", ThreeWay<oid::kBit>);
+  r.Scalar("timetz_larger", ChooseBytes<true, oid::kTimetz>);
+  r.Scalar("timetz_smaller", ChooseBytes<false, oid::kTimetz>);
+  for (std::string_view p : {"oid", "date_", "time_", "timestamp_", "tid", "pg_lsn_", "xid8_"}) {
     r.Scalar(StrCat(p, "larger"), Lift<[](int64_t a, int64_t b) { return a > b ? a : b; }>);
     r.Scalar(StrCat(p, "smaller"), Lift<[](int64_t a, int64_t b) { return a < b ? a : b; }>);
   }

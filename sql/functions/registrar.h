@@ -41,6 +41,7 @@ void RegisterMathFunctions(Registrar& r);
 void RegisterNumericFunctions(Registrar& r);
 void RegisterStringFunctions(Registrar& r);
 void RegisterTextCodecFunctions(Registrar& r);
+void RegisterBitFunctions(Registrar& r);
 void RegisterPatternFunctions(Registrar& r);
 void RegisterDateTimeFunctions(Registrar& r);
 void RegisterFormatFunctions(Registrar& r);

@@ -97,6 +97,7 @@ const Registry& Get() {
     RegisterNumericFunctions(r);
     RegisterStringFunctions(r);
     RegisterTextCodecFunctions(r);
+    RegisterBitFunctions(r);
     RegisterPatternFunctions(r);
     RegisterDateTimeFunctions(r);
     RegisterFormatFunctions(r);

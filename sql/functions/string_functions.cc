@@ -2,6 +2,7 @@
 //
 // Positions count characters (UTF-8), from 1; for bytea, bytes. Case mapping is Unicode's, character by character.
 #include <unicode/uchar.h>
+#include <unicode/unorm2.h>
 
 #include <algorithm>
 #include <limits>
@@ -454,6 +455,107 @@ std::string_view WithoutTrailingBlanks(std::string_view s) {
   return s;
 }
 
+// ---- Unicode normal forms
+
+absl::StatusOr<const UNormalizer2*> Normalizer(std::string_view form) {
+  UErrorCode error = U_ZERO_ERROR;
+  std::string name = AsciiLower(form);
+  const UNormalizer2* found = nullptr;
+  if (name == "nfc") found = unorm2_getNFCInstance(&error);
+  else if (name == "nfd") found = unorm2_getNFDInstance(&error);
+  else if (name == "nfkc") found = unorm2_getNFKCInstance(&error);
+  else if (name == "nfkd") found = unorm2_getNFKDInstance(&error);
+  else return PgError(sqlstate::kInvalidParameterValue, StrCat("invalid normalization form: ", form));
+  if (U_FAILURE(error)) return PgError(sqlstate::kInternalError, "Unicode normalization data is missing");
+  return found;
+}
+
+S Normalize(std::string_view s, std::string_view form) {
+  ASSIGN_OR_RETURN(const UNormalizer2* normalizer, Normalizer(form));
+  std::u16string text;
+  for (size_t i = 0; i < s.size();) {
+    size_t n;
+    uint32_t c = DecodeUtf8(s.substr(i), &n);
+    i += n;
+    if (c >= 0x10000) {
+      text.push_back(static_cast<char16_t>(0xD7C0 + (c >> 10)));
+      text.push_back(static_cast<char16_t>(0xDC00 + (c & 0x3FF)));
+    } else {
+      text.push_back(static_cast<char16_t>(c));
+    }
+  }
+  // No form makes a string more than eighteen times as long.
+  std::u16string result(text.size() * 18 + 1, u'\0');
+  UErrorCode error = U_ZERO_ERROR;
+  int32_t size = unorm2_normalize(normalizer, text.data(), static_cast<int32_t>(text.size()), result.data(),
+                                  static_cast<int32_t>(result.size()), &error);
+  if (U_FAILURE(error)) return PgError(sqlstate::kInternalError, "Unicode normalization failed");
+  std::string out;
+  for (int32_t i = 0; i < size; ++i) {
+    uint32_t c = result[static_cast<size_t>(i)];
+    if (c >= 0xD800 && c < 0xDC00 && i + 1 < size) c = 0x10000 + ((c & 0x3FF) << 10) + (result[static_cast<size_t>(++i)] & 0x3FF);
+    AppendUtf8(c, &out);
+  }
+  return out;
+}
+
+// ---- parse_ident()
+
+S ParseIdent(std::string_view text, bool strict) {
+  auto invalid = [&](std::string_view detail) {
+    return PgErrorBuilder(sqlstate::kInvalidParameterValue, StrCat("string is not a valid identifier: \"", text, "\""))
+        .Detail(detail)
+        .Build();
+  };
+  auto is_space = [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); };
+  auto is_start = [](char c) { return c == '_' || (c & 0x80) || isalpha(static_cast<unsigned char>(c)); };
+  std::string_view s = text;
+  auto skip = [&] {
+    while (!s.empty() && is_space(s[0])) s.remove_prefix(1);
+  };
+  std::vector<Datum> parts;
+  bool after_dot = false;
+  skip();
+  while (true) {
+    if (!s.empty() && s[0] == '"') {
+      std::string part;
+      s.remove_prefix(1);
+      while (true) {
+        size_t quote = s.find('"');
+        if (quote == std::string_view::npos) return invalid("String has unclosed double quotes.");
+        part.append(s.substr(0, quote));
+        s.remove_prefix(quote + 1);
+        if (s.empty() || s[0] != '"') break;
+        part.push_back('"');
+        s.remove_prefix(1);
+      }
+      if (part.empty()) return invalid("Quoted identifier must not be empty.");
+      parts.push_back(Datum::Bytes(std::move(part)));
+    } else if (!s.empty() && is_start(s[0])) {
+      size_t n = 0;
+      while (n < s.size() && (is_start(s[n]) || s[n] == '$' || isdigit(static_cast<unsigned char>(s[n])))) ++n;
+      parts.push_back(Datum::Bytes(AsciiLower(s.substr(0, n))));
+      s.remove_prefix(n);
+    } else if (after_dot) {
+      return invalid("No valid identifier after \".\".");
+    } else if (!s.empty() && s[0] == '.') {
+      return invalid("No valid identifier before \".\".");
+    } else {
+      return invalid("");
+    }
+    skip();
+    if (s.empty()) break;
+    if (s[0] != '.') {
+      if (strict) return invalid("");
+      break;
+    }
+    after_dot = true;
+    s.remove_prefix(1);
+    skip();
+  }
+  return ArrayValue::Of(oid::kText, std::move(parts)).Encode();
+}
+
 void RegisterParts(Registrar& r) {
   r.Scalar("text_substr", Lift<[](std::string_view s, int64_t from, int64_t n) { return TextSubstring(s, from, n); }>);
   r.Scalar("text_substr_no_len", Lift<[](std::string_view s, int64_t from) { return TextSubstring(s, from, std::nullopt); }>);
@@ -486,6 +588,16 @@ void RegisterParts(Registrar& r) {
 
 void RegisterStringFunctions(Registrar& r) {
   RegisterParts(r);
+  r.Scalar("unicode_normalize_func", Lift<[](std::string_view s, std::string_view form) { return Normalize(s, form); }>);
+  r.Scalar("unicode_is_normalized", Lift<[](std::string_view s, std::string_view form) -> absl::StatusOr<bool> {
+             ASSIGN_OR_RETURN(std::string normal, Normalize(s, form));
+             return normal == s;
+           }>);
+  r.Scalar("parse_ident", Lift<[](std::string_view s, bool strict) { return ParseIdent(s, strict); }>);
+  r.Scalar("nameconcatoid", Lift<[](std::string_view name, int64_t o) {
+             std::string suffix = StrCat("_", o);
+             return StrCat(name.substr(0, std::min(name.size(), 63 - suffix.size())), suffix);
+           }>);
   r.Scalar("textlen", Lift<[](std::string_view s) { return static_cast<int64_t>(Utf8Count(s)); }>);
   r.Scalar("bpcharlen", Lift<[](std::string_view s) { return static_cast<int64_t>(Utf8Count(WithoutTrailingBlanks(s))); }>);
   for (std::string_view name : {"textoctetlen", "bpcharoctetlen", "byteaoctetlen"}) {
@@ -494,7 +606,6 @@ void RegisterStringFunctions(Registrar& r) {
   for (std::string_view signature : {"bit_length(text)", "bit_length(bytea)"}) {
     r.ScalarFor(signature, Lift<[](std::string_view s) { return static_cast<int64_t>(s.size()) * 8; }>);
   }
-  r.Scalar("bitlength", Lift<[](std::string_view s) { return static_cast<int64_t>(s.size()); }>);
   r.Scalar("lower", Lift<[](std::string_view s) { return MapCase<Case::kLower>(s); }>);
   r.Scalar("upper", Lift<[](std::string_view s) { return MapCase<Case::kUpper>(s); }>);
   r.Scalar("initcap", Lift<[](std::string_view s) { return MapCase<Case::kInitial>(s); }>);

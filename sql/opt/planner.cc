@@ -172,6 +172,7 @@ absl::StatusOr<PlanPtr> Planner::PlanStatement() {
     std::vector<ColumnId> order = statement_->output;
     if (LayoutOf(*plan.node) != order) plan = Arranged(std::move(plan), order);
   }
+  RETURN_IF_ERROR(lost_column_);
   auto out = std::make_shared<PhysicalPlan>();
   out->root = plan.node;
   out->info = statement_->info;

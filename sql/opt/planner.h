@@ -145,6 +145,8 @@ class Planner {
   BoundStatement* statement_;
   const OptimizerOptions& options_;
   const Statistics& statistics_;
+  // A column that no input has: a mistake of ours, and an error of the statement rather than the pod's end.
+  mutable absl::Status lost_column_;
   std::vector<SqlType> exec_param_types_;
   std::map<ColumnId, int> exec_params_;
   std::map<const LogicalNode*, std::vector<ColumnId>> bound_;  // what BindOuter did: a plan may be planned twice

@@ -1,6 +1,8 @@
 // Columns become places in the row that an expression is evaluated on.
 #include <algorithm>
 
+#include "base/pgerror/pg_error.h"
+#include "base/strings.h"
 #include "sql/opt/planner.h"
 
 namespace insula::sql {
@@ -18,7 +20,12 @@ ExprPtr Planner::Slotted(const ExprPtr& expr, const Layout& layout) const {
     auto it = std::find(layout.begin(), layout.end(), c->column);
     if (it == layout.end()) {  // a column of an enclosing row, if it is one
       auto param = exec_params_.find(c->column);
-      CHECK(param != exec_params_.end()) << "column " << c->column << " (" << c->name << ") is not in the input row";
+      if (param == exec_params_.end()) {
+        if (lost_column_.ok()) {
+          lost_column_ = PgError(sqlstate::kInternalError, StrCat("column ", c->column, " (", statement_->columns[c->column].name, ") is not in the input row"));
+        }
+        return MakeNull(c->type);
+      }
       auto p = std::make_shared<ExecParamExpr>(c->type, param->second);
       p->name = c->name;
       return p;

@@ -210,7 +210,12 @@ Task<absl::StatusOr<DdlResult>> Ddl::CreateTableAs(const ast::IntoClause& into, 
   binding.allow_parameters = true;
   binding.parameter_types = c_.parameter_types;
   SnapshotPtr before = c_.catalog->snapshot();  // the query does not see the new table
-  CO_ASSIGN_OR_RETURN(auto bound, Bind(query, binding));
+  // The binder takes a SELECT for what it yields: its INTO is ours, and out of sight meanwhile.
+  auto& select = const_cast<ast::SelectStatement&>(query.As<ast::SelectStatement>());
+  std::unique_ptr<ast::IntoClause> hidden = std::move(select.into);
+  absl::StatusOr<std::unique_ptr<BoundStatement>> bound_or = Bind(query, binding);
+  select.into = std::move(hidden);
+  CO_ASSIGN_OR_RETURN(std::unique_ptr<BoundStatement> bound, std::move(bound_or));
   CO_RETURN_IF_ERROR(CheckPrivileges(*before, User(), bound->info));
   CO_ASSIGN_OR_RETURN(PlanPtr plan, Optimize(std::move(bound), {.functions = c_.functions}));
 

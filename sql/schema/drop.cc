@@ -82,7 +82,8 @@ Task<absl::StatusOr<DdlResult>> Ddl::Drop(const ast::DropStatement& s) {
     relations.insert(t->oid);
   }
   for (const auto& [table, index] : indexes) {
-    for (const auto& i : Copy(table->oid).table().indexes()) {
+    const v1::Descriptor d = Copy(table->oid);
+    for (const auto& i : d.table().indexes()) {
       if (i.oid() != index || i.constraint_oid() == 0) continue;
       co_return PgErrorBuilder("2BP01", StrCat("cannot drop index ", i.name(), " because constraint ", i.name(), " on table ", table->name, " requires it"))
           .Hint(StrCat("You can drop constraint ", i.name(), " on table ", table->name, " instead."))

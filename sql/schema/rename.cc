@@ -111,7 +111,8 @@ Task<absl::Status> Ddl::RenameColumn(const TablePtr& table, std::string_view old
 
 Task<absl::StatusOr<DdlResult>> Ddl::Rename(const ast::RenameStatement& s) {
   using T = ast::ObjectType;
-  std::string tag = StrCat("ALTER ", ast::ObjectTypeName(s.type == T::kColumn || s.type == T::kConstraint ? s.relation_type : s.type));
+  // A constraint is always a table's here.
+  std::string tag = StrCat("ALTER ", ast::ObjectTypeName(s.type == T::kColumn ? s.relation_type : s.type == T::kConstraint ? T::kTable : s.type));
   switch (s.type) {
     case T::kTable:
     case T::kView:

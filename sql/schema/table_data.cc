@@ -127,8 +127,8 @@ Task<absl::Status> TableData::Rewrite(TablePtr old_table, TablePtr new_table, st
         rows.columns[o].AppendConstant(Datum::Null(), batch->rows);
       }
     }
-    bool needs_row_ids = std::any_of(new_table->columns.begin(), new_table->columns.end(), [](const auto& c) { return c.hidden; }) &&
-                         std::none_of(old_table->columns.begin(), old_table->columns.end(), [](const auto& c) { return c.hidden; });
+    // Row ids belong to a storage id: a new one counts anew, in the old order.
+    bool needs_row_ids = std::any_of(new_table->columns.begin(), new_table->columns.end(), [](const auto& c) { return c.hidden; });
     if (needs_row_ids) CO_RETURN_IF_ERROR(co_await writer.FillHidden(ddl_->ctx_, &rows));
     CO_RETURN_IF_ERROR(writer.Check(&rows));
     CO_RETURN_IF_ERROR(WhileBuilding(co_await writer.Insert(ddl_->ctx_, RowsOf(rows))));

@@ -67,7 +67,7 @@ Task<absl::StatusOr<RowSource::Slice>> RowSource::Next(const Context& ctx, size_
     CO_ASSIGN_OR_RETURN(bool row, co_await Seek(ctx, position_ + 1));
     if (!row) co_return Slice();
     Slice slice = Here();
-    slice.end = std::min(slice.batch->rows, slice.begin + max);
+    slice.end = slice.begin + std::min(slice.batch->rows - slice.begin, max);
     position_ += static_cast<int64_t>(slice.end - slice.begin) - 1;
     co_return slice;
   }
@@ -80,7 +80,7 @@ Task<absl::StatusOr<RowSource::Slice>> RowSource::Next(const Context& ctx, size_
         co_return Slice();
       }
     }
-    Slice slice{current_, offset_, std::min(current_->rows, offset_ + max)};
+    Slice slice{current_, offset_, offset_ + std::min(current_->rows - offset_, max)};
     offset_ = slice.end;
     if (offset_ == current_->rows) current_ = nullptr;  // its rows stay valid until the next call
     co_return slice;
@@ -88,7 +88,7 @@ Task<absl::StatusOr<RowSource::Slice>> RowSource::Next(const Context& ctx, size_
   if (next_ >= kept_rows_) co_return Slice();
   size_t i = std::upper_bound(starts_.begin(), starts_.end(), next_) - starts_.begin() - 1;
   size_t begin = next_ - starts_[i];
-  Slice slice{&kept_[i], begin, std::min(kept_[i].rows, begin + max)};
+  Slice slice{&kept_[i], begin, begin + std::min(kept_[i].rows - begin, max)};
   next_ += slice.end - slice.begin;
   co_return slice;
 }

@@ -537,17 +537,40 @@ TEST_F(SessionTest, Explain) {
 // ---- cancelling, roles, the session as a value
 
 TEST_F(SessionTest, CancelEndsTheStatementOnly) {
+  Run("create table t (a int primary key)");
+  Run("insert into t values (1)");
+  auto waiter = Connect();
+  Run("begin; delete from t where a = 1");
   std::string out;
-  pgwire::AppendQuery("select count(*) from generate_series(1, 100000000)", &out);
-  EXPECT_TRUE(loop.Run(client->Send(loop.ctx(), out)).ok());
-  loop.Post([this] {
-    ASSERT_EQ(server.sessions().size(), 1u);
-    server.sessions()[0]->Cancel(PgError(sqlstate::kQueryCanceled, "canceling statement due to user request"));
-  });
-  auto messages = loop.Run(client->ReceiveUntilReady(loop.ctx()));
+  pgwire::AppendQuery("update t set a = 2 where a = 1", &out);
+  EXPECT_TRUE(loop.Run(waiter->Send(loop.ctx(), out)).ok());
+  loop.RunUntilIdle();
+  ASSERT_EQ(server.sessions().size(), 2u);
+  Session* session = server.sessions()[1];
+  EXPECT_TRUE(session->statement_running()) << "it waits for the row's lock";
+  session->Cancel(PgError(sqlstate::kQueryCanceled, "canceling statement due to user request"));
+  auto messages = loop.Run(waiter->ReceiveUntilReady(loop.ctx()));
   ASSERT_TRUE(messages.ok());
   EXPECT_EQ(pgwire::DecodeError(messages->at(0).payload)->message, "canceling statement due to user request");
-  EXPECT_EQ(Rows("select 1"), "1");
+  EXPECT_EQ(Rows(*waiter, "select 1"), "1");
+  session->Cancel(absl::CancelledError("nothing runs"));
+  EXPECT_EQ(Rows(*waiter, "select 2"), "2");
+}
+
+TEST_F(SessionTest, StatementAndIdleTimeouts) {
+  Run("create table t (a int primary key)");
+  Run("insert into t values (1)");
+  auto waiter = Connect();
+  Run("begin; delete from t where a = 1");
+  Run(*waiter, "set statement_timeout = '5s'");
+  QueryOutcome outcome = Query(*waiter, "update t set a = 2 where a = 1");
+  EXPECT_EQ(ToPgError(outcome.error).message, "canceling statement due to statement timeout");
+  Run(*waiter, "reset statement_timeout; set lock_timeout = '1s'");
+  EXPECT_EQ(Run(*waiter, "update t set a = 2 where a = 1"), "!55P03");
+  Run("rollback; set idle_in_transaction_session_timeout = '10s'; begin");
+  auto message = loop.Run(client->Receive(loop.ctx()));
+  ASSERT_TRUE(message.ok() && message->has_value()) << message.status();
+  EXPECT_EQ(pgwire::DecodeError((*message)->payload)->sqlstate, "25P03");
 }
 
 TEST_F(SessionTest, RolesAndPrivileges) {

@@ -133,6 +133,16 @@ size_t LocalCluster::records() {
   return count;
 }
 
+size_t LocalCluster::pending_addresses() {
+  auto reader = engine_->NewReader();
+  size_t count = 0;
+  std::string ignored;
+  for (auto& [id, group] : groups_) {
+    count += *reader->Get(storage::ColumnFamily::kRange, keys::RangeIdKey(id, keys::RangeField::kMetaPending), &ignored);
+  }
+  return count;
+}
+
 size_t LocalCluster::lock_table_keys() {
   size_t count = 0;
   for (auto& [id, group] : groups_) count += ReplicaOf(*group)->lock_table().key_count();

@@ -36,6 +36,8 @@ class LocalCluster : public BatchChannel {
   size_t replicated_locks();
   // Records of transactions anywhere.
   size_t records();
+  // Ranges whose address is not known to be written.
+  size_t pending_addresses();
   // Unreplicated locks and waiting requests anywhere.
   size_t lock_table_keys();
 

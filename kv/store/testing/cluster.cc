@@ -165,7 +165,7 @@ absl::Status TestCluster::Write(RangeId range, const std::string& key, const std
     }
     uint64_t incarnation = nodes_[node]->incarnation();
     absl::Status s = sim_.Run(nodes_[node], [&](Context ctx) { return WriteOn(ctx, node, range, key, value, true); }, 5s);
-    if (nodes_[node]->incarnation() != incarnation) return absl::UnknownError("the node crashed");
+    if (!nodes_[node]->alive() || nodes_[node]->incarnation() != incarnation) return absl::UnknownError("the node crashed");
     if (s.code() == absl::StatusCode::kDeadlineExceeded) return absl::UnknownError("no answer");
     if (s.ok() || s.code() == absl::StatusCode::kUnknown) return s;
     sim_.RunFor(20ms);

@@ -133,9 +133,6 @@ constexpr RelationFact kRelations[] = {
      "stxkind:_char! stxexprs:pg_node_tree"},
     {3394, "pg_catalog", "pg_init_privs", 'r', false,
      "objoid:oid! classoid:oid! objsubid:int4! privtype:char! initprivs:_aclitem!"},
-    {3429, "pg_catalog", "pg_statistic_ext_data", 'r', false,
-     "stxoid:oid! stxdinherit:bool! stxdndistinct:pg_ndistinct stxddependencies:pg_dependencies "
-     "stxdmcv:pg_mcv_list stxdexpr:_pg_statistic"},
     {3456, "pg_catalog", "pg_collation", 'r', false,
      "oid:oid! collname:name! collnamespace:oid! collowner:oid! collprovider:char! collisdeterministic:bool! "
      "collencoding:int4! collcollate:text collctype:text colliculocale:text collversion:text"},

@@ -108,7 +108,7 @@ Task<absl::StatusOr<std::string>> SqlSession::InTransaction(const Context& ctx,
     kv::Txn::Savepoint savepoint = txn_->CreateSavepoint();
     size_t mark = catalog_->Mark();
     absl::Status status = co_await txn_->BeginStatement(ctx);
-    absl::StatusOr<std::string> result = status;
+    absl::StatusOr<std::string> result = std::string();
     if (status.ok()) {
       Statement statement(this, ctx);
       result = co_await body(statement);
