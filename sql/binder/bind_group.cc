@@ -193,7 +193,7 @@ absl::StatusOr<LogicalPtr> Binder::MakeAggregate(LogicalPtr plan, std::vector<Gr
   std::map<ColumnId, ExprPtr> renamed;  // columns that grouping sets may turn into NULL
   for (GroupItem& k : keys) {
     const auto* c = k.expr->TryAs<ColumnExpr>();
-    if (c != nullptr && sets.empty()) {
+    if (c != nullptr && sets.empty() && LevelOf(c->column) == scope.depth) {
       k.column = c->column;
     } else {
       k.column = AddColumn(c != nullptr ? out_->columns[c->column].name : "key", k.expr->type, scope);

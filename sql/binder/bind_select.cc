@@ -157,10 +157,12 @@ absl::StatusOr<LogicalPtr> Binder::ProjectTargets(LogicalPtr plan, std::vector<T
     plan = std::move(set);
   }
   auto project = std::make_shared<LogicalProject>();
+  const std::vector<ColumnId> input = plan->Output();
   ColumnSet taken;
   for (Target& t : *targets) {
     const auto* c = t.expr->TryAs<ColumnExpr>();
-    if (c != nullptr && !taken.contains(c->column)) {
+    // A column of the input keeps its id; one of an enclosing query is a new column here.
+    if (c != nullptr && !taken.contains(c->column) && std::find(input.begin(), input.end(), c->column) != input.end()) {
       t.column = c->column;
     } else {
       t.column = AddColumn(t.name, t.expr->type, scope);

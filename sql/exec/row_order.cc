@@ -40,7 +40,7 @@ int RowOrder::Compare(const Batch& a, size_t i, const Batch& b, size_t j) const 
 void RowOrder::Sort(const Batch& keys, std::vector<uint32_t>* order) const {
   order->resize(keys.rows);
   std::iota(order->begin(), order->end(), 0u);
-  if (keys_.empty()) return;
+  if (keys_.empty() || keys.rows == 0) return;  // keys of no rows may have no columns
   const Vector& first = keys.columns[0];
   if (first.kind() == PhysicalKind::kInt && !first.MayHaveNulls()) {  // the common case without calls
     const int64_t* v = first.ints();

@@ -64,8 +64,28 @@ void MinMax(LogicalPtr& node, const Columns& columns) {
   node->children[0] = limit;
 }
 
+// FROM t, LATERAL (SELECT t.a + 1 AS b): the expressions, computed on the left row.
+void InlineLateral(LogicalPtr& node, const Columns& columns) {
+  auto& join = node->As<LogicalJoin>();
+  if ((join.join != JoinType::kInner && join.join != JoinType::kLeft) || join.condition != nullptr || join.guard != nullptr) return;
+  auto* right = node->children[1]->TryAs<LogicalProject>();
+  if (right == nullptr || right->children[0]->kind != LogicalKind::kValues) return;
+  const auto& one = right->children[0]->As<LogicalValues>();
+  if (one.rows.size() != 1 || !one.columns.empty()) return;
+  // What changes from call to call is computed once per row of that side, as before, only if that side runs for each left row.
+  for (const auto& i : right->items) {
+    if (!IsStable(i.expr) && !join.lateral) return;
+  }
+  auto project = std::make_shared<LogicalProject>();
+  for (ColumnId c : node->children[0]->Output()) project->items.push_back({c, columns.Ref(c)});
+  for (const auto& i : right->items) project->items.push_back(i);
+  project->children.push_back(node->children[0]);
+  node = project;
+}
+
 void Visit(LogicalPtr& node, const Columns& columns) {
   for (auto& child : node->children) Visit(child, columns);
+  if (node->kind == LogicalKind::kJoin) InlineLateral(node, columns);
   if (node->kind == LogicalKind::kAggregate) MinMax(node, columns);
   if (auto* filter = node->TryAs<LogicalFilter>()) {
     if (IsTrue(filter->condition)) {
