@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Measures Insula and Debian's PostgreSQL 15 side by side, in one run on one machine: `./dev bench [--json=FILE] [--quick]`.
 
 Peers: `postgres` is one server with fsync on; `postgres-sync` has two streaming standbys on the same machine and

@@ -2,4 +2,4 @@
 # Runs one end-to-end test module: run.sh NAME (without .py), from the runfiles.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")"
-exec python3 "$1.py"
+exec /usr/bin/python3 "$1.py"
