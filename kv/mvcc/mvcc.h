@@ -149,6 +149,18 @@ Outcome FindLocks(storage::Reader& reader, std::string_view start, std::string_v
 
 // -- Writes --
 
+// Tells of keys, asked about in rising order, that they have no versions, with few seeks: one iterator goes along, and while it stands
+// beyond a key there is nothing to look for. For many conditional writes of one batch.
+class AbsenceCursor {
+ public:
+  // True: there is no version of `key`, nor a change of it in `rw`'s batch. The same `rw` every time.
+  bool IsAbsent(storage::ReadWriter& rw, std::string_view key);
+
+ private:
+  std::unique_ptr<storage::Iterator> it_;
+  std::string from_;  // where the last seek began: nothing lies between it and where the iterator stands
+};
+
 struct WriteParams {
   // The version's timestamp. For a transaction that leaves intents: meta.write_ts.
   Timestamp ts{};
@@ -161,6 +173,7 @@ struct WriteParams {
   Timestamp exclusive_since{};  // "exclusive since t": newer versions and foreign locks are kLockLost; empty: not asked
   Timestamp local_now{};        // this leaseholder's clock; empty: no local timestamps
   Stats* stats = nullptr;     // gets the difference; may be null
+  AbsenceCursor* absence = nullptr;  // ConditionalPut: asked first; may be null
 };
 
 Outcome Put(storage::ReadWriter& rw, std::string_view key, std::string_view value, const WriteParams& params);
@@ -180,6 +193,20 @@ struct DeleteRangeResult {
 };
 Outcome DeleteRange(storage::ReadWriter& rw, std::string_view start, std::string_view end, uint64_t max_rows, const WriteParams& params,
                     DeleteRangeResult* out);
+
+// -- Whole spans (mvcc_bulk.cc) --
+
+// Puts rows (as ScanResult::rows, keys rising, all in [start, end)) whose keys must have no live value: kConditionFailed with the first
+// that has. One pass over the span; locks in it are in the way. Not transactional.
+Outcome InsertRows(storage::ReadWriter& rw, std::string_view start, std::string_view end, std::string_view rows, const WriteParams& params);
+
+struct ClearResult {
+  uint64_t versions = 0;
+  std::optional<std::string> resume;  // [*resume, end) is left
+};
+// Takes all versions in [start, end) away, as if nothing had ever been there; about `max_versions` of them. Locks in the span are in the
+// way: what stands provisionally may be a part of a commit. The batch does nothing else.
+Outcome ClearSpan(storage::ReadWriter& rw, std::string_view start, std::string_view end, uint64_t max_versions, Stats* stats, ClearResult* out);
 
 // A replicated lock without a write. Held already at least as strongly: nothing to do.
 Outcome AcquireLock(storage::ReadWriter& rw, std::string_view key, LockStrength strength, const WriteParams& params);

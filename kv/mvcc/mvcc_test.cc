@@ -10,6 +10,7 @@
 #include "kv/mvcc/value.h"
 #include "kv/storage/data_key.h"
 #include "kv/storage/model_engine.h"
+#include "kv/storage/varint.h"
 
 namespace insula::kv::mvcc {
 namespace {
@@ -97,6 +98,86 @@ class Mvcc : public testing::Test {
   std::unique_ptr<storage::Engine> engine_;
   Stats stats_, delta_;
 };
+
+std::string Rows(const std::vector<std::string>& keys) {
+  std::string rows;
+  for (const std::string& key : keys) {
+    storage::AppendString(&rows, key);
+    storage::AppendString(&rows, "new");
+  }
+  return rows;
+}
+
+TEST_F(Mvcc, RowsGoWhereNothingLives) {
+  auto insert = [&](std::vector<std::string> keys, uint64_t ts) { return Do([&](ReadWriter& rw) { return InsertRows(rw, keys.front(), keys.back() + "~", Rows(keys), At(ts)); }); };
+  EXPECT_EQ(Put("b", "1", At(10)), Kind::kOk);
+  EXPECT_EQ(Put("d", "1", At(10)), Kind::kOk);
+  EXPECT_EQ(Del("d", At(20)), Kind::kOk);
+  EXPECT_TRUE(insert({"a", "aa", "c", "d", "e"}, 30).ok());
+  EXPECT_EQ(ScanAll("a", "z", ReadParams{.ts = Timestamp{30}}), "a=new aa=new b=1 c=new d=new e=new ");
+  EXPECT_EQ(Read("d", 29), "-");
+  Outcome exists = insert({"f", "g", "h"}, 40);
+  EXPECT_TRUE(exists.ok());
+  exists = insert({"eb", "g", "h"}, 50);
+  EXPECT_EQ(exists.kind(), Kind::kConditionFailed);
+  EXPECT_EQ(exists.key(), "g");
+  EXPECT_EQ(Read("eb", 60), "-") << "all or none";
+  EXPECT_EQ(Del("g", At(70)), Kind::kOk);
+  EXPECT_EQ(insert({"g"}, 70).kind(), Kind::kWriteTooOld);
+  auto txn = Txn("t", 80, 1);
+  EXPECT_EQ(Put("m", "mine", At(80, &txn, 1)), Kind::kOk);
+  EXPECT_EQ(insert({"l", "n"}, 90).kind(), Kind::kLocked) << "a lock anywhere in the span is in the way";
+  EXPECT_EQ(Resolve("m", txn, v1::ABORTED, 80), Kind::kOk);
+  EXPECT_TRUE(insert({"l", "n"}, 90).ok());
+}
+
+TEST_F(Mvcc, AnAbsentKeyIsKnownWithoutSeekingWhereTheLastLookSaidSo) {
+  EXPECT_EQ(Put("c", "1", At(10)), Kind::kOk);
+  EXPECT_EQ(Del("e", At(10)), Kind::kOk);
+  ReadWriter rw(engine_->NewReader());
+  AbsenceCursor cursor;
+  EXPECT_TRUE(cursor.IsAbsent(rw, "a"));
+  EXPECT_TRUE(cursor.IsAbsent(rw, "b"));
+  EXPECT_FALSE(cursor.IsAbsent(rw, "c"));
+  EXPECT_TRUE(cursor.IsAbsent(rw, "d"));
+  EXPECT_FALSE(cursor.IsAbsent(rw, "e")) << "a deletion is a version";
+  EXPECT_TRUE(cursor.IsAbsent(rw, "x"));
+  EXPECT_FALSE(cursor.IsAbsent(rw, "c")) << "out of order";
+  EXPECT_TRUE(cursor.IsAbsent(rw, "b"));
+  delta_ = Stats{};
+  WriteParams p = At(20);
+  p.absence = &cursor;
+  EXPECT_TRUE(ConditionalPut(rw, "b", "new", std::nullopt, p).ok());
+  EXPECT_FALSE(cursor.IsAbsent(rw, "b")) << "this batch writes it";
+  EXPECT_TRUE(ConditionalPut(rw, "bb", "new", std::nullopt, p).ok());
+  EXPECT_EQ(ConditionalPut(rw, "c", "new", std::nullopt, p).kind(), Kind::kConditionFailed);
+}
+
+TEST_F(Mvcc, ClearingTakesEverythingAwayInSteps) {
+  for (int i = 0; i < 1000; ++i) EXPECT_EQ(Put(StrCat("k", 1000 + i), "v", At(10)), Kind::kOk);
+  EXPECT_EQ(Put("k1003", "again", At(20)), Kind::kOk);
+  EXPECT_EQ(Del("k1005", At(20)), Kind::kOk);
+  EXPECT_EQ(Put("a", "stays", At(10)), Kind::kOk);
+  EXPECT_EQ(Put("l", "stays", At(10)), Kind::kOk);
+  auto txn = Txn("t", 30, 1);
+  EXPECT_EQ(Put("k1900", "mine", At(30, &txn, 1)), Kind::kOk);
+  ClearResult result;
+  auto clear = [&](std::string from, uint64_t max) { return Do([&](ReadWriter& rw) { return ClearSpan(rw, from, "l", max, &delta_, &result); }); };
+  EXPECT_TRUE(clear("k", 500).ok());
+  EXPECT_EQ(result.versions, 500u);
+  ASSERT_TRUE(result.resume.has_value());
+  EXPECT_EQ(*result.resume, "k1498") << "two keys had two versions";
+  EXPECT_EQ(Read("k1003", 100), "-");
+  EXPECT_EQ(Read("k1003", 15), "-") << "as if it had never been";
+  EXPECT_EQ(Read("k1498", 100), "v");
+  EXPECT_EQ(clear(*result.resume, 10'000).kind(), Kind::kLocked) << "what is provisional may be a part of a commit";
+  EXPECT_EQ(Resolve("k1900", txn, v1::COMMITTED, 30), Kind::kOk);
+  EXPECT_TRUE(clear("k1498", 10'000).ok());
+  EXPECT_FALSE(result.resume.has_value());
+  EXPECT_EQ(ScanAll("", "z", ReadParams{.ts = Timestamp{100}}), "a=stays l=stays ");
+  EXPECT_TRUE(clear("k", 10).ok());
+  EXPECT_EQ(result.versions, 0u);
+}
 
 TEST_F(Mvcc, ReadsSeeTheNewestVersionAtOrBelowTheirTimestamp) {
   EXPECT_EQ(Put("a", "1", At(10)), Kind::kOk);

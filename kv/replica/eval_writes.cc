@@ -11,6 +11,8 @@ LockStrength Strength(v1::LockStrength strength) {
   return strength == v1::LOCK_SHARED ? LockStrength::kShared : strength == v1::LOCK_EXCLUSIVE ? LockStrength::kExclusive : LockStrength::kNone;
 }
 
+constexpr int kManyRequests = 16;  // an iterator that goes along is worth its making
+
 std::optional<std::string_view> Optional(bool has, const std::string& value) {
   return has ? std::optional<std::string_view>(value) : std::nullopt;
 }
@@ -81,6 +83,7 @@ EvalResult Evaluator::Delete(const v1::DeleteRequest& request, v1::DeleteRespons
 
 EvalResult Evaluator::ConditionalPut(const v1::ConditionalPutRequest& request) {
   mvcc::WriteParams params = WriteParamsFor(request.sequence(), /*conditional=*/true);
+  if (!request.has_expected() && batch_.requests_size() >= kManyRequests) params.absence = &absence_;
   mvcc::Outcome outcome = mvcc::ConditionalPut(rw_, request.key(), Optional(request.has_value(), request.value()),
                                                Optional(request.has_expected(), request.expected()), params);
   if (EvalResult r = FromWrite(outcome, params); !r.ok()) return r;

@@ -10,7 +10,8 @@
 //     kPushWait      PushTxn: the pushee lives; until r.ts it does not expire
 //     kError         r.status
 //
-// Each request type has its own small function, in the file of its kind: eval_reads.cc, eval_writes.cc, eval_end_txn.cc, eval_txn.cc.
+// Each request type has its own small function, in the file of its kind: eval_reads.cc, eval_writes.cc, eval_bulk.cc,
+// eval_end_txn.cc, eval_txn.cc.
 #ifndef INSULA_KV_REPLICA_EVALUATOR_H_
 #define INSULA_KV_REPLICA_EVALUATOR_H_
 
@@ -107,6 +108,9 @@ class Evaluator {
   EvalResult Increment(const v1::IncrementRequest& request, v1::IncrementResponse* out);
   EvalResult DeleteRange(const v1::DeleteRangeRequest& request, v1::DeleteRangeResponse* out);
   EvalResult Lock(const v1::LockRequest& request);
+  // eval_bulk.cc
+  EvalResult ClearRange(const v1::ClearRangeRequest& request, v1::ClearRangeResponse* out);
+  EvalResult InsertRows(const v1::InsertRowsRequest& request);
   EvalResult CheckExclusive(std::string_view key, Timestamp since, LockStrength strength) const;
   mvcc::WriteParams WriteParamsFor(uint32_t sequence, bool conditional);
   EvalResult FromWrite(const mvcc::Outcome& outcome, const mvcc::WriteParams& params) const;
@@ -144,6 +148,7 @@ class Evaluator {
   const EvalTimestamps& ts_;
   v1::BatchResponse* response_;
   storage::ReadWriter rw_;
+  mvcc::AbsenceCursor absence_;
   mvcc::Stats stats_;
   Effects effects_;
   bool one_phase_;

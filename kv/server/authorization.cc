@@ -66,6 +66,13 @@ absl::Status CheckRequest(const Wall& wall, const v1::Request& request) {
       return wall.Key(request.increment().key());
     case R::kDeleteRange:
       return wall.Range(request.delete_range().key(), request.delete_range().end_key());
+    case R::kClearRange:
+      return wall.Range(request.clear_range().key(), request.clear_range().end_key());
+    case R::kInsertRows:
+      RETURN_IF_ERROR(wall.Range(request.insert_rows().key(), request.insert_rows().end_key()));
+      // The rows are what is written: none may lie elsewhere.
+      if (!request.insert_rows().rows().empty() && !ValidateRows(request.insert_rows()).ok()) return absl::PermissionDeniedError("rows to insert are not what their span says");
+      return absl::OkStatus();
     case R::kEndTxn:
       if (!request.end_txn().key().empty()) RETURN_IF_ERROR(wall.Key(request.end_txn().key()));
       RETURN_IF_ERROR(wall.Spans(request.end_txn().lock_spans()));

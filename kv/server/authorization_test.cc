@@ -8,6 +8,7 @@
 
 #include "base/encoding/ordered.h"
 #include "base/runtime/random.h"
+#include "kv/storage/varint.h"
 
 namespace insula::kv {
 namespace {
@@ -45,6 +46,20 @@ std::vector<const FieldDescriptor*> RequestTypes() {
   const auto* oneof = v1::Request::descriptor()->FindOneofByName("value");
   for (int i = 0; i < oneof->field_count(); ++i) types.push_back(oneof->field(i));
   return types;
+}
+
+TEST(Authorization, RowsToInsertLieInTheirSpan) {
+  for (bool inside : {true, false}) {
+    v1::BatchRequest batch;
+    auto* insert = batch.add_requests()->mutable_insert_rows();
+    insert->set_key(Own("a"));
+    insert->set_end_key(Own("z"));
+    storage::AppendString(insert->mutable_rows(), Own("b"));
+    storage::AppendString(insert->mutable_rows(), "value");
+    storage::AppendString(insert->mutable_rows(), inside ? Own("c") : Foreign("c"));
+    storage::AppendString(insert->mutable_rows(), "value");
+    EXPECT_EQ(AuthorizeTenantBatch(kScope, batch).ok(), inside);
+  }
 }
 
 TEST(Authorization, EveryRequestTypeHasItsRow) {
