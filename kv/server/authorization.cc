@@ -129,8 +129,7 @@ absl::Status CheckEndTxn(const Wall& wall, const v1::EndTxnRequest& end) {
 }
 absl::Status CheckQueryIntent(const Wall& wall, const v1::QueryIntentRequest& query) {
   RETURN_IF_ERROR(wall.Known(query));
-  // What recovery does to another's transaction is the nodes' business.
-  if (query.prevent()) return wall.Deny("request query_intent with prevent");
+  RETURN_IF_ERROR(wall.Lock(query.lock()));
   RETURN_IF_ERROR(wall.Key(query.key()));
   RETURN_IF_ERROR(wall.Id(query.txn().id()));
   return wall.Txn(query.txn());
@@ -187,7 +186,12 @@ constexpr Rule kRules[] = {
     {R::kQueryLocks, [](const Wall& wall, const R& r) { return OnRange(wall, r.query_locks()); }},
     {R::kResolveIntent, nullptr},
     {R::kHeartbeatTxn, [](const Wall& wall, const R& r) { return OnKey(wall, r.heartbeat_txn(), r.heartbeat_txn().now()); }},
-    {R::kRecoverTxn, nullptr},
+    // A coordinator whose commit's answer was lost settles what became of it (kv/txn/recovery.h).
+    {R::kRecoverTxn,
+     [](const Wall& wall, const R& r) {
+       RETURN_IF_ERROR(wall.Id(r.recover_txn().txn_id()));
+       return OnKey(wall, r.recover_txn(), r.recover_txn().staged_ts());
+     }},
     {R::kQueryIntent, [](const Wall& wall, const R& r) { return CheckQueryIntent(wall, r.query_intent()); }},
     {R::kLock,
      [](const Wall& wall, const R& r) {

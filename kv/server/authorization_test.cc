@@ -110,8 +110,9 @@ std::vector<const FieldDescriptor*> RequestTypes() {
 const std::map<std::string, bool> kMaySend = {
     {"get", true},           {"scan", true},           {"put", true},          {"delete", true},       {"conditional_put", true}, {"increment", true},
     {"delete_range", true},  {"end_txn", true},        {"refresh", true},      {"push_txn", false},    {"query_txn", false},      {"query_outcome", true},
-    {"query_locks", true},   {"resolve_intent", false}, {"heartbeat_txn", true}, {"recover_txn", false}, {"query_intent", true},   {"lock", true},
+    {"query_locks", true},   {"resolve_intent", false}, {"heartbeat_txn", true}, {"recover_txn", true}, {"query_intent", true},   {"lock", true},
     {"admin_split", false},  {"range_stats", true},    {"lease_info", true},   {"range_lookup", true}, {"check", true},
+    {"gc", false},
 };
 
 TEST(Authorization, EveryRequestTypeHasItsRow) {
