@@ -66,6 +66,7 @@ class Wall {
   absl::Status Writes(const google::protobuf::RepeatedPtrField<v1::SequencedWrite>& writes) const {
     for (auto& write : writes) {
       RETURN_IF_ERROR(Known(write));
+      RETURN_IF_ERROR(Lock(write.lock()));
       RETURN_IF_ERROR(Key(write.key()));
     }
     return absl::OkStatus();

@@ -273,13 +273,15 @@ TEST(Authorization, WaitsHaveAnEnd) {
   }
 }
 
-TEST(Authorization, RecoveringOthersTransactionsIsNotForTenants) {
+TEST(Authorization, ATenantMaySettleItsOwnLostCommits) {
   v1::BatchRequest batch = NewBatch();
   auto* query = batch.add_requests()->mutable_query_intent();
   query->set_key(Own("a"));
   query->mutable_txn()->set_id(kTxnId);
   EXPECT_TRUE(Check(batch).ok());
   query->set_prevent(true);
+  EXPECT_TRUE(Check(batch).ok());
+  query->set_key(Foreign("a"));
   EXPECT_TRUE(IsDenied(Check(batch)));
 }
 
