@@ -56,12 +56,12 @@ void AloneOnTheLoop() {
 void ManyPerTurn() {
   Door door;
   auto stream = *door.admission.OpenStream(7);
-  Report("admission, 30 batches per turn", Nanos([&] {
+  Report("admission, 15 batches per turn", Nanos([&] {
            for (int i = 0; i < kRounds; ++i) {
              auto batch = *stream.Begin(100, false);
              if (!batch.TryAdmit(550)) std::abort();
              batch.Charge(2);
-             if (i % 30 == 29) door.loop.RunUntilIdle();
+             if (i % 15 == 14) door.loop.RunUntilIdle();
            }
          }, kRounds));
 }

@@ -28,6 +28,19 @@ v1::BatchResponse ErrorResponse(const absl::Status& status) {
   return response;
 }
 
+// Texts on the wire are UTF-8, or the whole message does not parse at the other end: bytes of keys and the like are written out.
+void MakePrintable(std::string* text) {
+  auto plain = [](char c) { return c >= ' ' && c <= '~'; };
+  if (std::all_of(text->begin(), text->end(), plain)) return;
+  constexpr char kHex[] = "0123456789abcdef";
+  std::string out;
+  for (char c : *text) {
+    const auto byte = static_cast<unsigned char>(c);
+    plain(c) ? out.push_back(c) : StrAppend(&out, "\\x", kHex[byte >> 4], kHex[byte & 15]);
+  }
+  *text = std::move(out);
+}
+
 // What a tenant is told when the gate refuses it.
 absl::Status GateError(const absl::Status& status) {
   v1::Error error;
@@ -194,6 +207,7 @@ class BatchService::Session {
 
   void Finish(Call call, v1::BatchResponse response) {
     running_.erase(call.id);
+    if (response.has_error()) MakePrintable(response.mutable_error()->mutable_message());
     uint64_t reply_bytes = response.ByteSizeLong();
     if (reply_bytes > kMaxReplyBytes) {
       response = ErrorResponse(InvalidError(StrCat("an answer of ", reply_bytes, " bytes is larger than a message may be; ask for less at a time")));

@@ -133,6 +133,11 @@ class BatchServiceTest : public testing::Test, protected BatchExecutor {
       }
     }
     tenants_.push_back(batch.header().tenant_id());
+    if (!error_.empty()) {
+      response.mutable_error()->mutable_invalid();
+      response.mutable_error()->set_message(error_);
+      co_return response;
+    }
     if (!commit) response.add_responses()->mutable_get()->set_value(std::string(answer_bytes_, 'v'));
     co_return response;
   }
@@ -154,6 +159,7 @@ class BatchServiceTest : public testing::Test, protected BatchExecutor {
   int executed_ = 0;
   int cancelled_ = 0;
   size_t answer_bytes_ = 10;
+  std::string error_;
   bool hold_ = false;
   Condition held_;
   std::vector<uint64_t> tenants_;
@@ -224,6 +230,15 @@ TEST_F(BatchServiceTest, AnAnswerTooLargeForAMessageIsAnError) {
     Send(wire, Get(1));
     co_await AwaitAnswers(wire, 1);
     EXPECT_TRUE(wire.answers[1].error().has_invalid());
+  });
+}
+
+TEST_F(BatchServiceTest, AnErrorsTextIsAlwaysText) {
+  error_ = std::string("the key \xfe\x81\x00\xff is odd", 19);
+  Serve(Tenant(), [&](Wire& wire) -> Task<void> {
+    Send(wire, Get(1));
+    co_await AwaitAnswers(wire, 1);
+    EXPECT_EQ(wire.answers[1].error().message(), "the key \\xfe\\x81\\x00\\xff is odd");
   });
 }
 
