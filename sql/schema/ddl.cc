@@ -153,7 +153,9 @@ absl::StatusOr<TablePtr> Ddl::Find(const ast::RelationName& name, bool if_exists
     Notice("00000", StrCat("relation \"", name.name, "\" does not exist, skipping"));
     return TablePtr();
   }
-  return ResolveTable(name, Binding());
+  ast::RelationName unplaced = name;
+  unplaced.position = 0;  // these errors do not point into the statement
+  return ResolveTable(unplaced, Binding());
 }
 
 std::string_view KindWord(const TableInfo& table) {
@@ -168,14 +170,18 @@ std::string_view KindWord(const TableInfo& table) {
 
 ast::RelationName ToRelationName(const ast::QualifiedName& name) {
   ast::RelationName out;
-  CHECK(!name.empty() && name.size() <= 3);
+  CHECK(!name.empty());
   out.name = name.back();
   if (name.size() >= 2) out.schema = name[name.size() - 2];
-  if (name.size() == 3) out.catalog = name[0];
+  // Of more than three parts the first ones together are the name of no database.
+  if (name.size() >= 3) out.catalog = StrJoin(ast::QualifiedName(name.begin(), name.end() - 2), ".");
   return out;
 }
 
 absl::Status Ddl::CheckOwner(Oid object, std::string_view kind, std::string_view name) const {
+  if (snapshot().FindDescriptor(object) == nullptr) {  // of pg_catalog or information_schema
+    return PgError(sqlstate::kInsufficientPrivilege, StrCat("permission denied: \"", name, "\" is a system catalog"));
+  }
   if (snapshot().IsOwner(User(), object)) return absl::OkStatus();
   return PgError(sqlstate::kInsufficientPrivilege, StrCat("must be owner of ", kind, " ", name));
 }
@@ -246,7 +252,7 @@ absl::StatusOr<Oid> Ddl::Role(const ast::RoleName& name) const {
   std::string role = name.kind == ast::RoleKind::kNamed ? name.name : c_.user;
   if (name.kind == ast::RoleKind::kPublic) return 0;
   Oid oid = snapshot().FindRole(role);
-  if (oid == 0) return PgErrorBuilder(sqlstate::kUndefinedObject, StrCat("role \"", role, "\" does not exist")).Position(name.position).Build();
+  if (oid == 0) return PgErrorBuilder(sqlstate::kUndefinedObject, StrCat("role \"", role, "\" does not exist")).Build();
   return oid;
 }
 
