@@ -1,6 +1,9 @@
 // Locks without writes: that they outlive a lease that is handed over and a split, and are found to be lost when they are.
 #include <gtest/gtest.h>
 
+#include <optional>
+
+#include "base/async/task_group.h"
 #include "base/pgerror/pg_error.h"
 #include "base/strings.h"
 #include "kv/api/request.h"
@@ -146,6 +149,30 @@ TEST_F(LocksTest, SavepointsKeepLocks) {
   EXPECT_TRUE(IsLocked("a"));
   EXPECT_EQ(Commit(*txn), "");
   EXPECT_FALSE(IsLocked("a"));
+}
+
+// Otherwise a rewrite that has read a table would miss the row, and the row would be gone with the old storage.
+TEST_F(LocksTest, ACommitWaitsForWhoeverIsAboutToChangeItsFence) {
+  for (bool several_ranges : {false, true}) {
+    Put("catalog", "v1");
+    auto change = Begin();
+    Get(*change, "catalog", kForUpdate);
+    auto writer = Begin();
+    writer->SetFence(K("catalog"), "v1");
+    writer->Put(K("late"), "1");
+    if (several_ranges) writer->Put(K("q"), "1");
+    std::optional<absl::Status> outcome;
+    TaskGroup group(ctx_);
+    group.SpawnFn([&]() -> Task<void> { outcome = co_await writer->Commit(ctx_); });
+    loop_.RunFor(500ms);
+    EXPECT_FALSE(outcome.has_value()) << *outcome;
+    change->Put(K("catalog"), "v2");
+    EXPECT_EQ(Commit(*change), "");
+    loop_.RunFor(500ms);
+    ASSERT_TRUE(outcome.has_value());
+    EXPECT_EQ(outcome->code(), absl::StatusCode::kFailedPrecondition) << *outcome;
+    EXPECT_EQ(Read("late"), "(none)");
+  }
 }
 
 }  // namespace

@@ -20,6 +20,9 @@ LockStrength Strength(v1::LockStrength strength) {
   }
 }
 
+// Of a commit that is not one of one phase: the fence alone, at the timestamp of the commit (kv/client/txn_commit.cc).
+bool IsCheckAtCommit(const v1::BatchRequest& batch) { return batch.header().has_txn() && batch.requests_size() == 1 && batch.requests(0).has_check(); }
+
 class Declarer {
  public:
   Declarer(const v1::BatchRequest& batch, const DeclareParams& params) : batch_(batch), params_(params) {
@@ -40,6 +43,11 @@ class Declarer {
   void ReadAtCommit(const KeySpan& span) {
     out_.latches.push_back({span.key, span.end_key, /*write=*/false, Timestamp::Max()});
     out_.locks.push_back({span.key, span.end_key, LockStrength::kNone, params_.read_limit, params_.push_above});
+  }
+  // Waits for whoever has the key locked to change it: what that one has read, it may have read without what this one commits.
+  void CheckAtCommit(const KeySpan& span) {
+    out_.latches.push_back({span.key, span.end_key, /*write=*/false, Timestamp::Max()});
+    out_.locks.push_back({span.key, span.end_key, LockStrength::kShared, Timestamp(), Timestamp()});
   }
   void Lock(const KeySpan& span, LockStrength strength) {
     if (strength == LockStrength::kShared) {
@@ -92,8 +100,7 @@ class Declarer {
       }
       case v1::Request::kCheck:
         // With a one-phase commit it holds at the commit timestamp, whatever that will be.
-        if (IsOnePhase(batch_)) return ReadAtCommit(span);
-        return Read(span, params_.read_limit);
+        return IsOnePhase(batch_) || IsCheckAtCommit(batch_) ? CheckAtCommit(span) : Read(span, params_.read_limit);
       case v1::Request::kRefresh:
         return Read(span, params_.read_ts);
       case v1::Request::kPut:

@@ -60,7 +60,8 @@ Task<absl::StatusOr<DdlResult>> ExecuteDdl(const Context& ctx, const ast::Statem
 }
 
 Task<absl::StatusOr<DdlResult>> Ddl::Execute(const ast::Statement& s) {
-  CO_RETURN_IF_ERROR(co_await c_.catalog->LockForChange(ctx_));
+  // While the lock is held, whoever writes waits with its commit. Gathering statistics takes it at its end.
+  if (s.kind != K::kVacuum) CO_RETURN_IF_ERROR(co_await c_.catalog->LockForChange(ctx_));
   switch (s.kind) {
     case K::kCreateTable: co_return co_await CreateTable(s.As<ast::CreateTableStatement>());
     case K::kCreateTableAs: {
