@@ -40,7 +40,9 @@ class Postgres:
         for i in range(1, standbys + 1):
             standby = os.path.join(self.folder, f"s{i}")
             self.as_postgres(f"{PG}/pg_basebackup", "-D", standby, "-h", self.folder, "-p", str(port), "-R")
-            self.append(standby, f"port={port + i}\nprimary_conninfo='host={self.folder} port={port} application_name=s{i}'\n")
+            self.append(standby, f"port={port + i}\n")
+            # pg_basebackup -R wrote a connection without a name there, and that file has the last word.
+            self.append(standby, f"primary_conninfo='host={self.folder} port={port} application_name=s{i}'\n", "postgresql.auto.conf")
             self.start(standby)
             self.servers.append(standby)
         if standbys:
@@ -50,14 +52,14 @@ class Postgres:
         self.url = f"postgresql://postgres@127.0.0.1:{port}/bench"
 
     @staticmethod
-    def append(data, text):
-        with open(os.path.join(data, "postgresql.conf"), "a") as f:
+    def append(data, text, file="postgresql.conf"):
+        with open(os.path.join(data, file), "a") as f:
             f.write(text)
 
     @staticmethod
     def as_postgres(*command):
         prefix = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
-        subprocess.run([*prefix, *command], check=True, stdout=subprocess.DEVNULL, cwd="/")
+        subprocess.run([*prefix, *command], check=True, stdout=subprocess.DEVNULL, cwd="/", timeout=60)
 
     def start(self, data):
         self.as_postgres(f"{PG}/pg_ctl", "-D", data, "-l", data + ".log", "-w", "start")
