@@ -151,7 +151,7 @@ Task<absl::Status> TxnCoordinator::SeeDirectWrites(const Context& ctx, std::stri
 // under one snapshot looks again from time to time, after it has read.
 Task<absl::Status> TxnCoordinator::RenewTrust(const Context& ctx) {
   const MonoTime now = core_->executor->Now();
-  if (!fence_ || wrote_fence_ || now - trusted_since_ <= kSnapshotTrust) co_return absl::OkStatus();
+  if (!fence_ || wrote_fence() || now - trusted_since_ <= kSnapshotTrust) co_return absl::OkStatus();
   v1::BatchRequest batch;
   auto* check = batch.add_requests()->mutable_check();
   check->set_key(fence_->first);
