@@ -319,8 +319,9 @@ TEST_F(ReplicaTest, ClearingWaitsForWhoIsNotDoneAndLeavesNothing) {
 }
 
 TEST_F(ReplicaTest, RowsAreInsertedAboveWhatWasReadThere) {
-  Get(kB);
-  const Timestamp read = clock_.Peek();
+  auto get = Batch();
+  AddGet(get, kB);
+  const Timestamp read{Ok(get).timestamp()};
   auto insert = Batch();
   auto* rows = insert.add_requests()->mutable_insert_rows();
   rows->set_key(kA);

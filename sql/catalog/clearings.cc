@@ -123,10 +123,7 @@ Task<absl::StatusOr<Duration>> Clearings::Work(const Context& ctx) {
       }
     }
     CO_ASSIGN_OR_RETURN(bool done, co_await ClearOne(ctx, entry));
-    if (done) {
-      ++cleared_;
-      continue;
-    }
+    if (done) continue;
     if (dropped) seen[entry] = now - kv::kClearingGrace;
     later(options_.retry);
   }
@@ -156,6 +153,7 @@ Task<absl::StatusOr<bool>> Clearings::ClearOne(const Context& ctx, std::string e
     (void)co_await txn->Rollback(ctx);  // the reason is `status`; clearing again does no harm
     co_return status;
   }
+  ++cleared_;
   co_return true;
 }
 

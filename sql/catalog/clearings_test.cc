@@ -12,6 +12,7 @@
 #include "base/strings.h"
 #include "kv/api/testing/test_loop.h"
 #include "kv/client/testing/local_cluster.h"
+#include "tenant/tenant.h"
 
 namespace insula::sql {
 namespace {
