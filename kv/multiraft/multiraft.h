@@ -73,6 +73,8 @@ class RangeLifecycle {
   virtual absl::Status MayHold(RangeId range, const std::string& start, const std::string& end) = 0;
   // A snapshot replaced `group`'s descriptor (`old` has no range id if it had none).
   virtual void DescriptorReplaced(RaftGroup* group, const v1::RangeDescriptor& old) = 0;
+  // `group` applied an entry that may have changed what the range holds.
+  virtual void Wrote(RaftGroup* group) {}
   // The store cannot go on.
   virtual void Fatal(absl::Status why) = 0;
 };

@@ -269,6 +269,7 @@ RaftGroup::Applied RaftGroup::CommitApplied(const raft::Entry& entry, const Rang
   state_ = std::move(state);
   if (!entry.data.empty()) MarkActive();
   host_->truncation().Applied(range_);
+  host_->lifecycle().Wrote(this);
   return Applied::kDone;
 }
 
@@ -304,6 +305,7 @@ Task<void> RaftGroup::ApplySplit(raft::Entry entry, std::shared_ptr<Proposal> mi
   v1::RangeDescriptor old = std::exchange(descriptor_, split.left);
   state_ = std::move(next);
   host_->truncation().Applied(range_);
+  host_->lifecycle().Wrote(this);
   host_->lifecycle().DescriptorReplaced(this, old);
   RaftGroup* right = host_->lifecycle().FinishSplit(split);
   machine_->AfterApply({.command = &command, .index = entry.index, .term = entry.term, .mine = mine != nullptr});

@@ -237,18 +237,21 @@ Outcome ResolveSpan(storage::ReadWriter& rw, std::string_view start, std::string
 
 // -- Garbage --
 
-// Removes the versions of `key` that nobody who reads at or above `threshold` can see: all older than its newest version at or
-// below `threshold`, and that one too if it is a deletion. Provisional versions stay.
-Outcome CollectGarbage(storage::ReadWriter& rw, std::string_view key, Timestamp threshold, Stats* stats, uint64_t* removed);
-
+// Where a walk over versions stands: at the keys from `key` on; of `key` itself only versions older than `below` (empty: all).
+struct GarbagePosition {
+  std::string key;
+  Timestamp below{};
+};
 struct GarbageResult {
   uint64_t removed = 0;
-  std::optional<std::string> resume;  // [*resume, end) is left
+  std::optional<GarbagePosition> resume;  // what is left, up to the end
 };
-// The same for the keys of [start, end) (empty end: the end of all keys), until about `max_versions` were removed, or ten times as
-// many looked at.
-Outcome CollectGarbageIn(storage::ReadWriter& rw, std::string_view start, std::string_view end, Timestamp threshold, uint64_t max_versions, Stats* stats,
-                         GarbageResult* out);
+// Removes the versions of keys of [from, end) (empty end: the end of all keys) that nobody who reads at or above `threshold` can see:
+// of each key all older than its newest version at or below `threshold`, and that one too if it is a deletion. Provisional versions
+// stay. Ends when `max_versions` were removed or ten times as many looked at, in the middle of a key if need be; then that key's
+// deletion stays until another walk.
+Outcome CollectGarbage(storage::ReadWriter& rw, const GarbagePosition& from, std::string_view end, Timestamp threshold, uint64_t max_versions, Stats* stats,
+                       GarbageResult* out);
 
 // Counts [start, end) anew.
 Outcome ComputeStats(storage::Reader& reader, std::string_view start, std::string_view end, Stats* out);

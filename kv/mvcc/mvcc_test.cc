@@ -511,9 +511,10 @@ TEST_F(Mvcc, GarbageIsWhatNobodyAboveTheThresholdCanSee) {
   ASSERT_EQ(Put("b", "x", At(10)), Kind::kOk);
   ASSERT_EQ(Del("b", At(20)), Kind::kOk);
   auto collect = [&](const std::string& key, uint64_t threshold) {
-    uint64_t removed = 0;
-    EXPECT_TRUE(Do([&](ReadWriter& rw) { return CollectGarbage(rw, key, Timestamp{threshold}, &delta_, &removed); }).ok());
-    return removed;
+    GarbageResult result;
+    EXPECT_TRUE(Do([&](ReadWriter& rw) { return CollectGarbage(rw, {key}, key + '\0', Timestamp{threshold}, 100, &delta_, &result); }).ok());
+    EXPECT_FALSE(result.resume);
+    return result.removed;
   };
   EXPECT_EQ(collect("a", 25), 1u);
   EXPECT_EQ(Read("a", 25), "v20");
@@ -528,13 +529,13 @@ TEST_F(Mvcc, GarbageOfASpanGoesInStepsAndLeavesIntentsAlone) {
   }
   v1::Transaction t = Txn("t1", 35, 1);
   ASSERT_EQ(Put("k15", "intent", At(35, &t, 1)), Kind::kOk);
-  std::optional<std::string> from = "k";
+  std::optional<GarbagePosition> from = GarbagePosition{"k"};
   uint64_t removed = 0;
   int steps = 0;
   while (from) {
     GarbageResult result;
-    ASSERT_TRUE(Do([&](ReadWriter& rw) { return CollectGarbageIn(rw, *from, "l", Timestamp{40}, 10, &delta_, &result); }).ok());
-    EXPECT_LE(result.removed, 11u);
+    ASSERT_TRUE(Do([&](ReadWriter& rw) { return CollectGarbage(rw, *from, "l", Timestamp{40}, 10, &delta_, &result); }).ok());
+    EXPECT_LE(result.removed, 10u);
     removed += result.removed;
     from = result.resume;
     ++steps;
@@ -545,6 +546,51 @@ TEST_F(Mvcc, GarbageOfASpanGoesInStepsAndLeavesIntentsAlone) {
   ASSERT_EQ(Resolve("k15", t, v1::ABORTED, 0), Kind::kOk);
   EXPECT_EQ(Read("k15", 30), "v");
   EXPECT_EQ(Read("k39", 40), "v");
+}
+
+TEST_F(Mvcc, GarbageOfOneKeyGoesInStepsThatLookAtEachVersionOnce) {
+  for (uint64_t ts = 1; ts <= 1000; ++ts) ASSERT_EQ(Put("hot", StrCat("v", ts), At(ts)), Kind::kOk);
+  ASSERT_EQ(Put("next", "v", At(5)), Kind::kOk);
+  ASSERT_EQ(Put("next", "w", At(6)), Kind::kOk);
+  std::optional<GarbagePosition> from = GarbagePosition{"hot"};
+  uint64_t removed = 0;
+  int steps = 0;
+  while (from) {
+    GarbageResult result;
+    ASSERT_TRUE(Do([&](ReadWriter& rw) { return CollectGarbage(rw, *from, "", Timestamp{900}, 100, &delta_, &result); }).ok());
+    EXPECT_LE(result.removed, 100u);
+    removed += result.removed;
+    from = result.resume;
+    ++steps;
+    for (uint64_t ts : {900, 901, 1000}) EXPECT_EQ(Read("hot", ts), StrCat("v", ts));
+  }
+  EXPECT_EQ(removed, 900u);
+  EXPECT_LE(steps, 10);
+  EXPECT_EQ(Read("hot", 899), "-");
+  EXPECT_EQ(stats_.versions, 102);
+}
+
+TEST_F(Mvcc, ADeletionGoesAfterWhatItHides) {
+  for (uint64_t ts = 1; ts <= 25; ++ts) ASSERT_EQ(Put("a", StrCat("v", ts), At(ts)), Kind::kOk);
+  ASSERT_EQ(Del("a", At(30)), Kind::kOk);
+  for (int walk = 0; walk < 2; ++walk) {
+    std::optional<GarbagePosition> from = GarbagePosition{"a"};
+    while (from) {
+      GarbageResult result;
+      ASSERT_TRUE(Do([&](ReadWriter& rw) { return CollectGarbage(rw, *from, "", Timestamp{50}, 10, &delta_, &result); }).ok());
+      from = result.resume;
+      EXPECT_EQ(Read("a", 50), "-") << "walk " << walk;
+    }
+    EXPECT_EQ(stats_.versions, walk == 0 ? 1 : 0);
+  }
+}
+
+TEST_F(Mvcc, AWalkThatGoesOnInAKeyThatIsGoneTakesTheNextOneAsNew) {
+  ASSERT_EQ(Put("b", "v", At(10)), Kind::kOk);
+  GarbageResult result;
+  ASSERT_TRUE(Do([&](ReadWriter& rw) { return CollectGarbage(rw, {"a", Timestamp{7}}, "", Timestamp{50}, 10, &delta_, &result); }).ok());
+  EXPECT_EQ(result.removed, 0u);
+  EXPECT_EQ(Read("b", 50), "v");
 }
 
 TEST_F(Mvcc, DamageIsAnErrorAndNotAnAnswer) {

@@ -47,6 +47,7 @@ struct EvalEnv {
   const PushQueue* pushes = nullptr;
   const LockTable::Request* request = nullptr;  // the batch's place in the lock table; null: it has none
   Timestamp gc_threshold;                       // of the range: versions that only reads below it see may be gone
+  Timestamp gc_policy_floor;                    // GC that minds only timestamps protected before it is refused
 };
 
 struct EvalTimestamps {
@@ -135,6 +136,7 @@ class Evaluator {
   void ForbidRecord(std::string_view anchor, std::string_view txn_id);
   // eval_gc.cc
   EvalResult Gc(const v1::GcRequest& request, v1::GcResponse* out);
+  EvalResult HoldGc(const v1::GcRequest& request, v1::GcResponse* out);
   // evaluator.cc
   EvalResult One(const v1::Request& request, v1::Response* out);
   EvalResult FromOutcome(const mvcc::Outcome& outcome) const;

@@ -68,6 +68,7 @@ void Replica::LeaseAcquired(const Lease& lease) {
   markers_.Reset(lease.start);
   locks_.Clear();
   gc_threshold_ = LoadThreshold(*group_);
+  gc_policy_floor_ = lease.start;  // above whatever an earlier lease was told
   pushes_.NotifyAll();
   deps_.on_lease(range_id_, true);
   if (resolver_ == nullptr) return;

@@ -223,7 +223,7 @@ Task<absl::Status> Replica::Run(const Context& ctx, const v1::BatchRequest& batc
 
     response->clear_responses();
     if (work.has_txn) *response->mutable_txn() = work.txn;
-    EvalEnv env{group_, work.lease.lease, &locks_, &reads_, &releases_, &markers_, &pushes_, ticket.request(), gc_threshold_};
+    EvalEnv env{group_, work.lease.lease, &locks_, &reads_, &releases_, &markers_, &pushes_, ticket.request(), gc_threshold_, gc_policy_floor_};
     Evaluator evaluator(env, batch, work.has_txn ? response->mutable_txn() : nullptr, work.ts, response);
     EvalResult result = evaluator.Run();
     if (!result.ok()) {
@@ -352,6 +352,8 @@ void Replica::Apply(const Work& work, Effects& effects) {
   }
   for (const auto& [name, ts] : effects.markers) markers_.AddPoint(name, ts, {});
   for (const auto& changed : effects.changed_txns) pushes_.Notify(changed);
+  gc_policy_floor_ = std::max(gc_policy_floor_, effects.gc_policy_floor);
+  if (effects.tidy && resolver_ != nullptr && !tidying_) background_.Spawn(Tidy(lease_.sequence));
   if (effects.ended) ApplyEnded(*effects.ended, work.ts.now);
 }
 

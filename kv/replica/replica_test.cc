@@ -516,6 +516,8 @@ TEST_F(ReplicaTest, GarbageGoesAndReadsBelowTheThresholdAreRefused) {
   gc.mutable_requests(0)->mutable_gc()->set_threshold(clock_.Now().AddMicros(1'000'000).bits);
   EXPECT_TRUE(Run(gc).error().has_invalid()) << "not of the future";
   gc.mutable_requests(0)->mutable_gc()->set_threshold(threshold.bits);
+  EXPECT_TRUE(Run(gc).error().has_invalid()) << "not without a look at what is protected";
+  gc.mutable_requests(0)->mutable_gc()->set_policy_at(clock_.Now().bits);
   auto response = Ok(gc);
   EXPECT_EQ(response.responses(0).gc().removed(), 3u) << "a's first version, b and its deletion";
   EXPECT_EQ(Ok(gc).responses(0).gc().removed(), 0u);

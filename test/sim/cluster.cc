@@ -16,6 +16,8 @@ namespace {
 
 constexpr char kClusterId[] = "simulated";
 constexpr char kStorePath[] = "/store";
+// Short, so that versions go while transactions that might want them are under way.
+constexpr Duration kGcTtl = std::chrono::seconds(2);
 
 std::string AddressOf(int i) { return StrCat("n", i + 1, ":26257"); }
 
@@ -88,7 +90,8 @@ void SimCluster::BootNode(int i) {
                             .on_fatal = [this, i](absl::Status why) {
                               sim_.Note(StrCat("n", i + 1), StrCat("fatal: ", why.ToString()));
                               nodes_[static_cast<size_t>(i)].process->Crash();
-                            }};
+                            },
+                            .gc = {.default_ttl = kGcTtl, .versions_per_batch = 20}};
     auto engines = [host](const std::string&) { return kv::storage::OpenModelEngine(host->engine_random.get(), &host->disk); };
     root->node = std::make_unique<kv::Node>(p.context(), p.runtime(), &root->transport, engines, std::move(options));
     auto port = root->transport.Listen(AddressOf(i));
