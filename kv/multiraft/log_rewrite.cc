@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/fault/probe.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
 #include "kv/multiraft/log_engine.h"
@@ -69,6 +70,7 @@ void LogEngine::RemoveDeadSegments() {
     absl::Status s = runtime_.files->Remove(SegmentPath(segments_.front().number));
     if (!s.ok()) return;  // tried again after the next write
     segments_.pop_front();
+    PROBE("a dead segment of the log was removed");
   }
 }
 
@@ -125,6 +127,7 @@ void LogEngine::ComposeRewrite(LogBatch* batch) {
     if (auto it = ranges_.find(range); it != ranges_.end()) RewriteRange(range, it->second, segment, batch);
   }
   stats_.rewritten_bytes += batch->byte_size();
+  PROBE("live records of an old segment were rewritten");
 }
 
 }  // namespace insula::kv

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/fault/probe.h"
 #include "base/log/log.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
@@ -233,6 +234,7 @@ bool MultiRaft::ClockIsSane(const v1::StoreMessages& messages) {
   // Against one other store nobody knows who is wrong; against most of them it is this one.
   size_t others = options_.stores.size() - 1;
   if (others >= 2 && clocks_apart_.size() * 2 > others) {
+    PROBE("a node stopped itself for its clock");
     lifecycle_->Fatal(absl::FailedPreconditionError("this node's clock is further than the maximum offset from those of most other stores: check the time synchronisation"));
   }
   return false;

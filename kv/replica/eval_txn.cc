@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/fault/mutation.h"
+#include "base/fault/probe.h"
 #include "kv/api/error.h"
 #include "kv/replica/declare.h"
 #include "kv/replica/evaluator.h"
@@ -67,11 +69,13 @@ EvalResult Evaluator::PushTxn(const v1::PushTxnRequest& request, v1::PushTxnResp
     case PushDecision::kRecover:
       return EvalResult::Ok();
     case PushDecision::kAbort:
+      PROBE("a push aborted a transaction");
       if (*record) RemoveRecord(rw_, request.key(), id);
       ForbidRecord(request.key(), id);
       effects_.changed_txns.push_back(id);
       return EvalResult::Ok();
     case PushDecision::kMove:
+      PROBE("a push moved a transaction");
       if (*record) {
         StoreRecord(rw_, request.key(), decision.pushee);
       } else {
@@ -128,7 +132,8 @@ EvalResult Evaluator::QueryOutcome(const v1::QueryOutcomeRequest& request, v1::Q
     return EvalResult::Error(UnavailableKvError("the transaction's commit is being settled", 100ms));
   }
   if (*record) RemoveRecord(rw_, request.key(), request.txn_id());
-  StoreOutcome(rw_, request.key(), request.txn_id(), {v1::ABORTED, Timestamp(), ts_.now});
+  if (!fault::On(fault::Mutation::kLoseAbortMarker)) StoreOutcome(rw_, request.key(), request.txn_id(), {v1::ABORTED, Timestamp(), ts_.now});
+  PROBE("a late commit was kept away");
   ForbidRecord(request.key(), request.txn_id());
   effects_.changed_txns.push_back(request.txn_id());
   out->set_committed(false);

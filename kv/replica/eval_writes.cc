@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/fault/probe.h"
 #include "kv/api/error.h"
 #include "kv/replica/evaluator.h"
 
@@ -50,6 +51,7 @@ EvalResult Evaluator::CheckExclusive(std::string_view key, Timestamp since, Lock
   auto held = env_.locks->HeldSince(key, txn_id(), strength);
   if (held && *held <= since) return EvalResult::Ok();
   if (env_.releases->Max(key, txn_id()) > since) {
+    PROBE("a lost lock was found out");
     return EvalResult::Error(TxnRetryError(v1::Error::TxnRetry::LOCK_LOST, ts_.now, key, "a lock was lost, and others may have locked the key since"));
   }
   return EvalResult::Ok();

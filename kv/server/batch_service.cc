@@ -7,6 +7,7 @@
 
 #include "base/async/task_group.h"
 #include "base/async/wait.h"
+#include "base/fault/probe.h"
 #include "base/log/log.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
@@ -152,6 +153,7 @@ Task<v1::BatchResponse> BatchService::Serve(Context ctx, const Identity& identit
   }
   absl::Status allowed = AuthorizeTenantBatch(*scope, batch);
   if (!allowed.ok()) {
+    PROBE("a tenant reached for what is not its own");
     ++counters_.denied;
     LOG_WARNING("a tenant's batch was refused", {"caller", identity.ToString()}, {"keyspace", scope->keyspace}, {"reason", std::string(allowed.message())});
     co_return ErrorResponse(PermissionDeniedError());

@@ -107,6 +107,7 @@ class Node::Impl : private BatchExecutor, private SystemLeadership {
       return MakeReplica(group, std::move(deps));
     };
     store.on_fatal = options_.on_fatal;
+    options_.tune_store(store);
     return store;
   }
 
