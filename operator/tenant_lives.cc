@@ -46,6 +46,16 @@ class Stopwatch {
   MonoTime last_;
 };
 
+// "registry 2.1 ms, pool 0.0 ms, stamp 31.0 ms, …", the longest first.
+std::string Describe(const google::protobuf::Map<std::string, int64_t>& breakdown_us) {
+  std::vector<std::pair<int64_t, std::string>> steps;
+  for (const auto& [step, us] : breakdown_us) steps.emplace_back(us, step);
+  std::sort(steps.rbegin(), steps.rend());
+  std::string out;
+  for (const auto& [us, step] : steps) StrAppend(&out, out.empty() ? "" : ", ", step, " ", us / 1000, ".", us % 1000 / 100, " ms");
+  return out;
+}
+
 std::string ClusterOf(const TenantRecord& record) { return ClusterName{record.name(), record.id()}.ToString(); }
 
 }  // namespace
@@ -116,7 +126,7 @@ Task<absl::StatusOr<v1::EnsurePodResponse>> TenantLives::Wake(const Context& ctx
   pod.set_state(v1::READY);
   *response.mutable_pod() = pod;
   Publish(std::move(pod));
-  LOG_INFO("tenant is awake", {"tenant", tenant}, {"pod", response.pod().id()}, {"generation", record.generation()});
+  LOG_INFO("tenant is awake", {"tenant", tenant}, {"pod", response.pod().id()}, {"generation", record.generation()}, {"took", Describe(response.breakdown_us())});
   co_return response;
 }
 

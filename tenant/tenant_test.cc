@@ -37,6 +37,24 @@ TEST(Identity, ComesFromExactCertificatesOnly) {
   EXPECT_EQ(IdentifyPeer({.common_name = "admin", .organizational_unit = "", .uris = {}, .address = ""}).role, Role::kNobody);
 }
 
+TEST(Identity, ContradictingCertificatesAreNobodys) {
+  const PeerIdentity good{.common_name = "7", .organizational_unit = "Tenants", .uris = {"insula://tenant/7/generation/1"}, .address = ""};
+  ASSERT_EQ(IdentifyPeer(good).role, Role::kTenant);
+  for (auto change : {+[](PeerIdentity& p) { p.common_name = "8"; }, +[](PeerIdentity& p) { p.common_name = "07"; },
+                      +[](PeerIdentity& p) { p.common_name = "+7"; }, +[](PeerIdentity& p) { p.common_name = ""; },
+                      +[](PeerIdentity& p) { p.uris.push_back(p.uris[0]); }, +[](PeerIdentity& p) { p.uris = {"insula://tenant/7"}; },
+                      +[](PeerIdentity& p) { p.uris = {"insula://tenant/7/generation/"}; }, +[](PeerIdentity& p) { p.uris = {"insula://tenant/7/generation/1x"}; },
+                      +[](PeerIdentity& p) { p.uris = {"https://tenant/7/generation/1"}; }, +[](PeerIdentity& p) { p.organizational_unit = "Nodes"; },
+                      +[](PeerIdentity& p) { p.organizational_unit = "tenants"; }}) {
+    PeerIdentity bad = good;
+    change(bad);
+    EXPECT_EQ(IdentifyPeer(bad).role, Role::kNobody) << bad.organizational_unit << " " << bad.common_name;
+  }
+  for (const char* name : {"node-", "node-0", "node-01", "node-x", "node", "1"}) {
+    EXPECT_EQ(IdentifyPeer({.common_name = name, .organizational_unit = "Nodes", .uris = {}, .address = ""}).role, Role::kNobody) << name;
+  }
+}
+
 TEST(Keyspace, PrefixesAreDisjointAndFoundAgain) {
   EXPECT_EQ(KeyspaceOf(KeyspacePrefix(300) + "abc"), 300u);
   EXPECT_LT(KeyspacePrefix(255), KeyspacePrefix(256));

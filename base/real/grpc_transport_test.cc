@@ -114,10 +114,9 @@ TEST_F(GrpcTransportTest, MessagesGoRoundInOrder) {
     co_return absl::OkStatus();
   });
   ASSERT_EQ(peers_.size(), 1u);
-  auto claim = ParseTenantClaim(peers_[0]);
-  ASSERT_TRUE(claim.ok()) << claim.status();
-  EXPECT_EQ(claim->tenant_id, 7u);
-  EXPECT_EQ(claim->generation, 3u);
+  EXPECT_EQ(peers_[0].organizational_unit, "Tenants");
+  EXPECT_EQ(peers_[0].common_name, "7");
+  EXPECT_EQ(peers_[0].uris, std::vector<std::string>{"insula://tenant/7/generation/3"});
   EXPECT_EQ(info_.trace_id, 77u);
   EXPECT_EQ(info_.priority, -2);
   EXPECT_EQ(info_.tenant_id, 0u) << "the tenant comes from the certificate only";

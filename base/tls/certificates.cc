@@ -8,7 +8,6 @@
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
-#include <charconv>
 #include <ctime>
 #include <utility>
 
@@ -25,8 +24,6 @@ using tls::X509Ptr;
 
 // Certificates are valid from a little before now, for clocks that differ.
 constexpr long kBackdateSeconds = 300;  // NOLINT: OpenSSL's type
-constexpr std::string_view kTenantUriPrefix = "insula://tenant/";
-constexpr std::string_view kGenerationPart = "/generation/";
 
 struct Request {
   std::string_view unit = {};
@@ -148,14 +145,6 @@ absl::StatusOr<CertificateAndKey> IssueMember(const CertificateAndKey& ca, std::
   return Issue(&ca, {.unit = unit, .common_name = std::move(common_name), .names = names, .server = true, .client = true});
 }
 
-absl::StatusOr<uint64_t> ParseNumber(std::string_view text, std::string_view what) {
-  uint64_t out = 0;
-  auto parsed = std::from_chars(text.data(), text.data() + text.size(), out);
-  bool canonical = parsed.ec == std::errc() && parsed.ptr == text.data() + text.size() && StrCat(out) == text;
-  if (!canonical) return absl::PermissionDeniedError(StrCat("\"", text, "\" is no ", what));
-  return out;
-}
-
 }  // namespace
 
 absl::StatusOr<CertificateAndKey> CreateCa(const std::string& common_name, Duration life) {
@@ -187,36 +176,10 @@ absl::StatusOr<CertificateAndKey> IssueTenantCertificate(const CertificateAndKey
   return Issue(&tenant_ca, {.unit = kTenantsUnit,
                             .common_name = StrCat(tenant_id),
                             .names = names,
-                            .uri = StrCat(kTenantUriPrefix, tenant_id, kGenerationPart, generation),
+                            .uri = StrCat("insula://tenant/", tenant_id, "/generation/", generation),
                             .life = life,
                             .server = true,
                             .client = true});
-}
-
-absl::StatusOr<TenantClaim> ParseTenantClaim(const PeerIdentity& peer) {
-  if (peer.organizational_unit != kTenantsUnit) {
-    return absl::PermissionDeniedError(StrCat("a certificate of unit \"", peer.organizational_unit, "\" is no tenant's"));
-  }
-  TenantClaim claim;
-  ASSIGN_OR_RETURN(claim.tenant_id, ParseNumber(peer.common_name, "tenant id"));
-  if (peer.uris.size() != 1) return absl::PermissionDeniedError("a tenant certificate has exactly one URI name");
-  std::string_view uri = peer.uris[0];
-  if (uri.substr(0, kTenantUriPrefix.size()) != kTenantUriPrefix) return absl::PermissionDeniedError(StrCat("\"", uri, "\" names no tenant"));
-  uri.remove_prefix(kTenantUriPrefix.size());
-  size_t middle = uri.find(kGenerationPart);
-  if (middle == std::string_view::npos) return absl::PermissionDeniedError("the tenant certificate names no generation");
-  ASSIGN_OR_RETURN(uint64_t id, ParseNumber(uri.substr(0, middle), "tenant id"));
-  ASSIGN_OR_RETURN(claim.generation, ParseNumber(uri.substr(middle + kGenerationPart.size()), "generation"));
-  if (id != claim.tenant_id || id < 2) return absl::PermissionDeniedError("the tenant certificate contradicts itself");
-  return claim;
-}
-
-absl::StatusOr<uint64_t> ParseNodeId(const PeerIdentity& peer) {
-  constexpr std::string_view kPrefix = "node-";
-  if (peer.organizational_unit != kNodesUnit || peer.common_name.compare(0, kPrefix.size(), kPrefix) != 0) {
-    return absl::PermissionDeniedError(StrCat("\"", peer.common_name, "\" of unit \"", peer.organizational_unit, "\" is no node"));
-  }
-  return ParseNumber(std::string_view(peer.common_name).substr(kPrefix.size()), "node id");
 }
 
 absl::StatusOr<WallTime> CertificateExpiry(std::string_view pem) {

@@ -10,6 +10,7 @@
 //   admin    | Admins    | user name | –                                          | client
 //   tenant   | Tenants   | tenant id | insula://tenant/ID/generation/G, host names | server, client
 //
+// What a verified certificate says about its holder is read in one place: IdentifyPeer (tenant/tenant.h).
 // Node and other cluster certificates are signed by the cluster CA, tenant certificates by the tenant CA, which only the
 // operator holds. A trust bundle is the concatenation of both CAs' certificates.
 #ifndef INSULA_BASE_TLS_CERTIFICATES_H_
@@ -58,16 +59,6 @@ absl::StatusOr<CertificateAndKey> IssueServerCertificate(const CertificateAndKey
 absl::StatusOr<CertificateAndKey> IssueClientCertificate(const CertificateAndKey& ca, const std::string& user);
 absl::StatusOr<CertificateAndKey> IssueTenantCertificate(const CertificateAndKey& tenant_ca, uint64_t tenant_id, uint64_t generation,
                                                          Duration life, const std::vector<std::string>& names = {});
-
-// What a tenant certificate proves.
-struct TenantClaim {
-  uint64_t tenant_id = 0;
-  uint64_t generation = 0;
-};
-// The claim of a peer with OU "Tenants"; kPermissionDenied if it is another kind or its names contradict each other.
-absl::StatusOr<TenantClaim> ParseTenantClaim(const PeerIdentity& peer);
-// N of a peer with OU "Nodes" and CN "node-N".
-absl::StatusOr<uint64_t> ParseNodeId(const PeerIdentity& peer);
 
 // When the first certificate of `pem` ends.
 absl::StatusOr<WallTime> CertificateExpiry(std::string_view pem);

@@ -87,6 +87,8 @@ uint32_t FlagsOf(const v1::Request& request) {
       return kMayBeSplit;
     case v1::Request::kResolveIntent:
       return kWrites | kMayBeSplit;
+    case v1::Request::kGc:
+      return kWrites | kInternal;
     case v1::Request::kAdminSplit:
       return kAdmin | kInternal;
     case v1::Request::kRangeStats:
@@ -138,6 +140,8 @@ KeySpan SpanOf(const v1::Request& request, const v1::BatchHeader& header) {
       return {request.query_locks().key(), request.query_locks().end_key()};
     case v1::Request::kResolveIntent:
       return {request.resolve_intent().key(), request.resolve_intent().end_key()};
+    case v1::Request::kGc:
+      return {request.gc().key(), request.gc().end_key()};
     case v1::Request::kAdminSplit:
       return {request.admin_split().split_key(), {}};
     case v1::Request::kRangeStats:

@@ -430,6 +430,122 @@ TEST_F(DatabaseTest, AFenceIsCheckedWithReadsAndAtCommit) {
   }
 }
 
+// A write of the fence's key that a savepoint took back does not count: the fence is checked as ever.
+TEST_F(DatabaseTest, AFenceWhoseOwnChangeWasRolledBackIsCheckedAgain) {
+  for (bool flushed : {false, true}) {
+    for (const char* key : {"a", "q"}) {  // one phase; several ranges
+      db_ = cluster_.NewDatabase({.max_buffer_bytes = flushed ? size_t{1} : size_t{1} << 20});
+      Put("catalog", "v1");
+      Put(key, "before");
+      auto txn = Begin(Isolation::kReadCommitted);
+      txn->SetFence(K("catalog"), "v1");
+      EXPECT_EQ(Get(*txn, "catalog", {.lock = LockStrength::kExclusive}), "v1");
+      Txn::Savepoint savepoint = txn->CreateSavepoint();
+      txn->Put(K("catalog"), "v2");
+      EXPECT_TRUE(loop_.Run(txn->FlushIfLarge(ctx_)).ok());
+      EXPECT_TRUE(loop_.Run(txn->RollbackTo(ctx_, savepoint)).ok());
+      EXPECT_EQ(CodeOf(loop_.Run(Begin()->Get(ctx_, K("catalog"), {.lock = LockStrength::kShared, .wait = WaitPolicy::kError})).status()), "55P03")
+          << "the lock stays";
+      EXPECT_TRUE(loop_.Run(txn->BeginStatement(ctx_)).ok());
+      EXPECT_EQ(Get(*txn, key), "before");
+      txn->Put(K(key), "after");
+      Commit(*txn);
+      EXPECT_EQ(Read("catalog") + Read(key), "v1after");
+      if (flushed) continue;
+      // The lock is lost, and another changes the catalog: that is found out.
+      auto loser = Begin(Isolation::kReadCommitted);
+      loser->SetFence(K("catalog"), "v1");
+      EXPECT_EQ(Get(*loser, "catalog", {.lock = LockStrength::kExclusive}), "v1");
+      savepoint = loser->CreateSavepoint();
+      loser->Put(K("catalog"), "v2");
+      EXPECT_TRUE(loop_.Run(loser->RollbackTo(ctx_, savepoint)).ok());
+      cluster_.group_of(K("catalog")).ChangeLease();
+      Put("catalog", "v3");
+      EXPECT_TRUE(loop_.Run(loser->BeginStatement(ctx_)).ok());
+      EXPECT_EQ(loop_.Run(loser->Get(ctx_, K(key))).status().code(), absl::StatusCode::kFailedPrecondition);
+      loser->Put(K(key), "never");
+      EXPECT_FALSE(loop_.Run(loser->Commit(ctx_)).ok());
+      EXPECT_EQ(Read("catalog") + Read(key), "v3after");
+    }
+  }
+}
+
+// 40 MB in one transaction, over three ranges: nothing that is sent, replicated or kept in a record grows with it.
+TEST_F(DatabaseTest, ALargeTransactionIsBoundedEverywhere) {
+  db_ = cluster_.NewDatabase({.max_buffer_bytes = 1 << 20, .write_through_bytes = 64 << 10, .flush_batch_bytes = 256 << 10});
+  auto txn = Begin(Isolation::kReadCommitted);
+  const std::string value(4000, 'v');
+  int rows = 0;
+  for (int round = 0; round < 100; ++round) {
+    for (int i = 0; i < 50; ++i, ++rows) txn->Put(K(StrCat(std::string(1, "bhq"[rows % 3]), "put", rows)), value);
+    std::vector<KeyValue> inserted;
+    for (int i = 0; i < 50; ++i, ++rows) inserted.push_back({K(StrCat(std::string(1, "bhq"[rows % 3]), "insert", rows)), value});
+    auto result = loop_.Run(txn->InsertMany(ctx_, std::move(inserted)));
+    ASSERT_TRUE(result.ok() && !*result) << result.status();
+    ASSERT_TRUE(loop_.Run(txn->FlushIfLarge(ctx_)).ok());
+  }
+  Commit(*txn);
+  EXPECT_LT(cluster_.largest_call, 700u << 10);
+  for (const char* key : {"b", "h", "q"}) EXPECT_LT(cluster_.group_of(K(key)).largest_entry, 9u << 20) << "a commit resolves 2,000 keys itself";
+  loop_.RunFor(10s);
+  EXPECT_EQ(cluster_.replicated_locks(), 0u);
+  EXPECT_EQ(cluster_.records(), 0u);
+  int found = 0;
+  std::optional<ScanSpec> spec = ScanSpec{.start = K("a"), .end = K("z")};
+  auto reader = Begin();
+  while (spec) {
+    auto page = loop_.Run(reader->Scan(ctx_, *spec));
+    ASSERT_TRUE(page.ok()) << page.status();
+    found += static_cast<int>(page->rows().size());
+    spec = page->rest();
+  }
+  EXPECT_EQ(found, rows);
+}
+
+// A page is under way while another read moves the snapshot: what it brings holds at the new one.
+TEST_F(DatabaseTest, APageThatWasUnderWayWhenTheSnapshotMovedIsReadAnew) {
+  for (const char* key : {"a", "h", "q"}) Put(key, "old");
+  Duration answer_delay = Duration::zero();
+  auto slow = cluster_.NewDatabase({}, [&](const v1::BatchRequest& batch) -> CallFate {
+    return {.answer_delay = batch.requests(0).has_scan() ? std::exchange(answer_delay, Duration::zero()) : Duration::zero()};
+  });
+  auto txn = slow->Begin({.isolation = Isolation::kSerializable});
+  EXPECT_EQ(Get(*txn, "a"), "old");
+  answer_delay = 100ms;
+  std::string scanned;
+  TaskGroup group(ctx_);
+  group.SpawnFn([&]() -> Task<void> {
+    auto page = co_await txn->Scan(ctx_, {.start = K("h"), .end = K("i")});
+    EXPECT_TRUE(page.ok()) << page.status();
+    if (page.ok()) scanned = std::string(page->rows()[0].value);
+  });
+  loop_.RunFor(10ms);
+  Put("h", "new");
+  Put("q", "new");
+  const Timestamp before = txn->read_timestamp();
+  EXPECT_EQ(Get(*txn, "q"), "new") << "it may be from before the transaction began";
+  EXPECT_GT(txn->read_timestamp(), before);
+  loop_.RunFor(1s);
+  EXPECT_EQ(scanned, "new");
+  txn->Put(K("z"), "1");
+  Commit(*txn);
+}
+
+TEST_F(DatabaseTest, TwoWhoShareALockAndBothWantItAloneAreADeadlock) {
+  Put("a", "0");
+  auto t1 = Begin(Isolation::kReadCommitted), t2 = Begin(Isolation::kReadCommitted);
+  Get(*t1, "a", {.lock = LockStrength::kShared});
+  (void)loop_.Run(Sleep(ctx_, 10ms));
+  Get(*t2, "a", {.lock = LockStrength::kShared});
+  absl::Status s1, s2;
+  RunAll(2, [&](int worker) -> Task<void> {
+    auto& txn = worker == 0 ? *t1 : *t2;
+    (worker == 0 ? s1 : s2) = (co_await txn.Get(ctx_, K("a"), {.lock = LockStrength::kExclusive})).status();
+  });
+  EXPECT_TRUE(s1.ok()) << s1;
+  EXPECT_EQ(CodeOf(s2), "40P01") << s2;
+}
+
 TEST_F(DatabaseTest, ASplitIsFollowed) {
   Put("b", "1");
   Put("d", "1");

@@ -33,6 +33,11 @@ bool Commits(const v1::BatchRequest& batch) {
   return last.has_end_txn() && last.end_txn().commit();
 }
 
+// Whether the batch commits, and would not be a commit any more if it were taken apart.
+bool MustFitOneRange(const v1::BatchRequest& batch) {
+  return Commits(batch) && batch.requests(batch.requests_size() - 1).end_txn().in_flight_size() == 0;
+}
+
 bool AllInside(const v1::BatchRequest& batch, const v1::RangeDescriptor& range) {
   for (const v1::Request& request : batch.requests()) {
     KeySpan span = SpanOf(request, batch.header());
@@ -96,7 +101,7 @@ v1::BatchResponse DistSender::GiveUp(const v1::BatchRequest& batch, const Troubl
   return ErrorResponse(UnavailableKvError(Sv(why.message())));
 }
 
-Task<DistSender::RangeResult> DistSender::SendToRange(const Context& ctx, const v1::RangeDescriptor& range, v1::BatchRequest& batch, Trouble& trouble) {
+Task<DistSender::RangeResult> DistSender::SendToRange(const Context& ctx, const v1::RangeDescriptor& range, v1::BatchRequest& batch, bool commits, Trouble& trouble) {
   RangeResult result;
   batch.mutable_header()->set_range_id(range.range_id());
   batch.mutable_header()->set_range_generation(range.generation());
@@ -178,7 +183,7 @@ Task<DistSender::RangeResult> DistSender::SendToRange(const Context& ctx, const 
           result.reroute = true;
           co_return result;
         default:
-          if (trouble.ambiguous && Commits(batch)) {
+          if (trouble.ambiguous && commits) {
             result.response = GiveUp(batch, trouble, absl::UnknownError(error.message()));
           } else {
             result.response = std::move(call.response);
@@ -218,7 +223,7 @@ Task<absl::Status> DistSender::Lookup(const Context& ctx, const std::string& key
   lookup->set_prefetch(8);
   Trouble trouble;
   v1::RangeDescriptor meta = meta_range_;
-  RangeResult result = co_await SendToRange(ctx, meta, batch, trouble);
+  RangeResult result = co_await SendToRange(ctx, meta, batch, /*commits=*/false, trouble);
   if (result.response.has_error()) co_return FromKvError(result.response.error());
   const v1::RangeLookupResponse& found = result.response.responses(0).range_lookup();
   for (const auto& node : found.nodes()) cache_.SetAddress(node.node_id(), node.address());
@@ -248,6 +253,11 @@ Task<absl::StatusOr<v1::RangeDescriptor>> DistSender::Locate(const Context& ctx,
 
 Task<v1::BatchResponse> DistSender::Send(const Context& ctx, v1::BatchRequest batch) {
   if (absl::Status valid = Validate(batch); !valid.ok()) co_return ErrorResponse(valid);
+  const bool commits = Commits(batch);
+  co_return co_await SendPiece(ctx, std::move(batch), commits);
+}
+
+Task<v1::BatchResponse> DistSender::SendPiece(const Context& ctx, v1::BatchRequest batch, bool commits) {
   Trouble trouble;
   for (int round = 1;; ++round) {
     const v1::Request& first = batch.requests(0);
@@ -264,13 +274,19 @@ Task<v1::BatchResponse> DistSender::Send(const Context& ctx, v1::BatchRequest ba
         range = *std::move(located);
       }
       if (!AllInside(batch, range)) {
-        if (!Commits(batch)) co_return co_await SendSplit(ctx, std::move(batch));
+        const absl::Status split = absl::UnknownError("the range was split meanwhile");
+        if (!MustFitOneRange(batch)) {
+          v1::BatchResponse response = co_await SendSplit(ctx, std::move(batch), commits);
+          // What went out before is not known to the pieces.
+          if (response.has_error() && trouble.ambiguous && commits) co_return ErrorResponse(AmbiguousError(Sv(split.message())));
+          co_return response;
+        }
         // Who commits has to know that it takes two phases.
-        if (trouble.ambiguous) co_return GiveUp(batch, trouble, absl::UnknownError("the range was split meanwhile"));
+        if (trouble.ambiguous) co_return GiveUp(batch, trouble, split);
         co_return ErrorResponse(RangeMismatchError({}, "the commit does not fit into one range"));
       }
     }
-    RangeResult result = co_await SendToRange(ctx, range, batch, trouble);
+    RangeResult result = co_await SendToRange(ctx, range, batch, commits, trouble);
     if (!result.reroute) co_return std::move(result.response);
     if (round % kMaxReroutesAtOnce == 0) {
       if (absl::Status enough = co_await BackOff(ctx, trouble, Duration::zero()); !enough.ok()) co_return GiveUp(batch, trouble, enough);
@@ -298,16 +314,16 @@ Task<absl::StatusOr<std::vector<BatchPiece>>> DistSender::Split(const Context& c
   co_return pieces;
 }
 
-Task<v1::BatchResponse> DistSender::SendSplit(const Context& ctx, v1::BatchRequest batch) {
+Task<v1::BatchResponse> DistSender::SendSplit(const Context& ctx, v1::BatchRequest batch, bool commits) {
   auto pieces = co_await Split(ctx, batch);
   if (!pieces.ok()) {
     co_return GetKvError(pieces.status()) ? ErrorResponse(pieces.status()) : ErrorResponse(UnavailableKvError(Sv(pieces.status().message())));
   }
   if (pieces->size() > 1 && IsLimited(batch)) co_return co_await SendInOrder(ctx, batch, *std::move(pieces));
-  co_return co_await SendSideBySide(ctx, batch, *std::move(pieces));
+  co_return co_await SendSideBySide(ctx, batch, *std::move(pieces), commits);
 }
 
-Task<v1::BatchResponse> DistSender::SendSideBySide(const Context& ctx, const v1::BatchRequest& batch, std::vector<BatchPiece> pieces) {
+Task<v1::BatchResponse> DistSender::SendSideBySide(const Context& ctx, const v1::BatchRequest& batch, std::vector<BatchPiece> pieces, bool commits) {
   std::vector<v1::BatchResponse> responses(pieces.size());
   v1::BatchHeader header = batch.header();
   size_t from = 0;
@@ -315,7 +331,7 @@ Task<v1::BatchResponse> DistSender::SendSideBySide(const Context& ctx, const v1:
   if (pieces.size() > 1 && header.has_txn() && header.txn().read_ts() == 0) {
     v1::BatchRequest part = pieces[0].batch;
     *part.mutable_header() = header;
-    responses[0] = co_await Send(ctx, std::move(part));
+    responses[0] = co_await SendPiece(ctx, std::move(part), commits);
     if (responses[0].has_txn()) {
       AdoptTxn(responses[0].txn(), header.mutable_txn());
     }
@@ -327,12 +343,20 @@ Task<v1::BatchResponse> DistSender::SendSideBySide(const Context& ctx, const v1:
     for (size_t i = from; i < pieces.size(); ++i) {
       v1::BatchRequest part = pieces[i].batch;
       *part.mutable_header() = header;
-      group.SpawnFn([this, &ctx, slot = &responses[i], part = std::move(part)]() mutable -> Task<void> { *slot = co_await Send(ctx, std::move(part)); });
+      group.SpawnFn([this, &ctx, commits, slot = &responses[i], part = std::move(part)]() mutable -> Task<void> {
+        *slot = co_await SendPiece(ctx, std::move(part), commits);
+      });
     }
     co_await group.Wait();
   }
   v1::BatchResponse whole;
   for (int i = 0; i < batch.requests_size(); ++i) whole.add_responses();
+  if (commits) {
+    // One piece of unknown fate leaves the whole commit open, whatever became of the others.
+    for (v1::BatchResponse& response : responses) {
+      if (response.error().has_ambiguous()) co_return std::move(response);
+    }
+  }
   for (size_t p = 0; p < pieces.size(); ++p) {
     v1::BatchResponse& response = responses[p];
     if (response.has_error()) {

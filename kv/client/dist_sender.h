@@ -13,6 +13,8 @@
 //
 // Trouble of this kind is borne for `trouble_limit` at a stretch, or until the context ends; then Unavailable (certainly not applied) or
 // Ambiguous. A commit that was sent twice and then refused is Ambiguous, too: a copy may still be under way. QueryOutcome settles that.
+// A commit with writes in flight (parallel commit) may lie in several ranges; its pieces go out side by side, and it is Ambiguous if any
+// of them is. Any other error of it means that one piece for certain was not applied and never will be: so it is not committed.
 // Loop thread only.
 #ifndef INSULA_KV_CLIENT_DIST_SENDER_H_
 #define INSULA_KV_CLIENT_DIST_SENDER_H_
@@ -69,10 +71,12 @@ class DistSender : public Sender {
     v1::BatchResponse response;
   };
 
-  Task<RangeResult> SendToRange(const Context& ctx, const v1::RangeDescriptor& range, v1::BatchRequest& batch, Trouble& trouble);
-  Task<v1::BatchResponse> SendSplit(const Context& ctx, v1::BatchRequest batch);
+  // `commits`: the batch is a commit, or a piece of one.
+  Task<v1::BatchResponse> SendPiece(const Context& ctx, v1::BatchRequest batch, bool commits);
+  Task<RangeResult> SendToRange(const Context& ctx, const v1::RangeDescriptor& range, v1::BatchRequest& batch, bool commits, Trouble& trouble);
+  Task<v1::BatchResponse> SendSplit(const Context& ctx, v1::BatchRequest batch, bool commits);
   Task<v1::BatchResponse> SendInOrder(const Context& ctx, const v1::BatchRequest& batch, std::vector<BatchPiece> pieces);
-  Task<v1::BatchResponse> SendSideBySide(const Context& ctx, const v1::BatchRequest& batch, std::vector<BatchPiece> pieces);
+  Task<v1::BatchResponse> SendSideBySide(const Context& ctx, const v1::BatchRequest& batch, std::vector<BatchPiece> pieces, bool commits);
   Task<absl::StatusOr<std::vector<BatchPiece>>> Split(const Context& ctx, const v1::BatchRequest& batch);
   Task<absl::Status> Lookup(const Context& ctx, const std::string& key);
   // Waits before the next try; not OK: the batch has had enough trouble.

@@ -10,6 +10,7 @@
 #include "kv/client/kv_error_map.h"
 #include "kv/client/txn_coordinator.h"
 #include "kv/keys/keys.h"
+#include "kv/txn/recovery.h"
 
 namespace insula::kv {
 namespace {
@@ -36,6 +37,7 @@ Task<absl::Status> TxnCoordinator::Commit(const Context& ctx) {
     }
     co_return entered;
   }
+  committing_ = true;
   StopHeartbeats();
   if (!has_writes()) {
     // Nothing depends on its locks any more.
@@ -51,7 +53,13 @@ Task<absl::Status> TxnCoordinator::Commit(const Context& ctx) {
     result = one_phase.status();
     done = !one_phase.ok() || *one_phase;
   }
+  if (!done) {
+    auto parallel = co_await CommitInParallel(ctx);
+    result = parallel.status();
+    done = !parallel.ok() || *parallel;
+  }
   if (!done) result = co_await CommitInTwoPhases(ctx);
+  StopHeartbeats();
   if (result.ok() || state_ == State::kUnknown) co_return result;
   // A failed commit ends the transaction.
   CleanUpInBackground();
@@ -94,10 +102,8 @@ v1::BatchRequest TxnCoordinator::OnePhaseBatch(const v1::RangeDescriptor& range)
   end->set_one_phase(true);
   end->set_write_outcome(true);
   end->set_key(outcome_key_);
-  // Locks in this range go with the commit; those elsewhere are to be released.
-  for (const v1::Span& span : lock_spans_.spans()) {
-    if (!Inside(range, span.key(), span.end_key())) *end->add_lock_spans() = span;
-  }
+  // Locks in this range go with the commit; those elsewhere are to be released, and here those that were made replicated ones.
+  for (const v1::Span& span : lock_spans_.spans()) *end->add_lock_spans() = span;
   return batch;
 }
 
@@ -170,30 +176,139 @@ Task<absl::Status> TxnCoordinator::CheckFenceAt(const Context& ctx, Timestamp ts
   ++stats_.batches;
   ++stats_.requests;
   v1::BatchResponse response = co_await core_->sender->Send(ctx, std::move(batch));
-  if (!response.has_error()) co_return absl::OkStatus();
+  if (!response.has_error()) {
+    fence_held_at_ = ts;
+    co_return absl::OkStatus();
+  }
   if (response.error().has_condition_failed()) co_return FailedFence();
   co_return ToPgStatus(response.error());
+}
+
+// Where the transaction would commit now, everything it has read holds, and so does its fence.
+Task<absl::Status> TxnCoordinator::FixCommitTimestamp(const Context& ctx) {
+  const Timestamp write_ts{txn_.meta().write_ts()};
+  if (!weak() && write_ts > Timestamp{txn_.read_ts()}) {
+    if (absl::Status refreshed = co_await RefreshTo(ctx, write_ts); !refreshed.ok()) {
+      auto why = GetKvError(refreshed);
+      co_return why ? ToPgStatus(*why) : refreshed;
+    }
+  }
+  const Timestamp commit_ts{txn_.meta().write_ts()};
+  if (!fence_ || wrote_fence() || fence_held_at_ >= commit_ts) co_return absl::OkStatus();
+  co_return co_await CheckFenceAt(ctx, commit_ts);
+}
+
+// The end of a commit that is not one of one phase.
+v1::EndTxnRequest* TxnCoordinator::AddEnd(v1::BatchRequest* batch) {
+  auto* end = batch->add_requests()->mutable_end_txn();
+  end->set_commit(true);
+  end->set_write_outcome(true);
+  if (fence_ && !wrote_fence()) end->set_deadline(fence_held_at_.bits);
+  for (const v1::Span& span : lock_spans_.spans()) *end->add_lock_spans() = span;
+  return end;
+}
+
+// Whether all that is still to be written lies in the range of the record.
+Task<absl::StatusOr<bool>> TxnCoordinator::InAnchorRange(const Context& ctx, const std::vector<std::string>& unwritten) {
+  auto located = co_await core_->sender->Locate(ctx, txn_.meta().anchor_key());
+  if (!located.ok()) {
+    if (!ctx.status().ok()) co_return ctx.status();
+    auto error = GetKvError(located.status());
+    co_return error ? ToPgStatus(*error) : located.status();
+  }
+  const v1::RangeDescriptor& range = *located;
+  co_return std::all_of(buffer_.map().begin(), buffer_.map().end(), [&](const auto& write) { return Inside(range, write.first, {}); }) &&
+      std::all_of(unwritten.begin(), unwritten.end(), [&](const std::string& key) { return Inside(range, key, {}); });
+}
+
+// Everything that is not on the nodes yet, and the end. `together`: all of it lies in the record's range, and is there when the end is.
+v1::BatchRequest TxnCoordinator::ParallelBatch(const std::vector<std::string>& unwritten, bool together) {
+  v1::BatchRequest batch;
+  std::vector<v1::SequencedWrite> in_flight;
+  for (const auto& [key, versions] : buffer_.map()) {
+    AddWrite(&batch, key, versions.back());
+    lock_spans_.Add(key, {});
+    v1::SequencedWrite& write = in_flight.emplace_back();
+    write.set_key(key);
+    write.set_sequence(versions.back().sequence);
+  }
+  for (const std::string& key : unwritten) {
+    AddReplicatedLock(&batch, key);
+    v1::SequencedWrite& lock = in_flight.emplace_back();
+    lock.set_key(key);
+    lock.set_lock(batch.requests(batch.requests_size() - 1).lock().strength());
+  }
+  v1::EndTxnRequest* end = AddEnd(&batch);
+  if (!together) end->mutable_in_flight()->Add(in_flight.begin(), in_flight.end());
+  return batch;
+}
+
+// Writes, locks and the record in one round. False: it takes two phases (still; or after all, and then some of it is done).
+Task<absl::StatusOr<bool>> TxnCoordinator::CommitInParallel(const Context& ctx) {
+  const std::vector<std::string> unwritten = UnwrittenLocks();
+  const size_t in_flight = buffer_.map().size() + unwritten.size();
+  if (in_flight == 0 || in_flight > core_->options.max_in_flight || buffer_.bytes() > core_->options.max_one_phase_bytes) co_return false;
+  if (fence_ && !wrote_fence() && txn_.meta().write_ts() == 0) co_return false;  // the writes are to say where the fence has to hold
+  CO_RETURN_IF_ERROR(co_await PrepareToLock(ctx, buffer_.empty() ? unwritten[0] : buffer_.map().begin()->first));
+  // Nothing is read any more: between statements of READ COMMITTED there is no snapshot, and none is needed.
+  if (read_committed() && txn_.read_ts() == 0) txn_.set_read_ts(txn_.meta().write_ts());
+  CO_RETURN_IF_ERROR(co_await FixCommitTimestamp(ctx));
+  CO_ASSIGN_OR_RETURN(const bool together, co_await InAnchorRange(ctx, unwritten));
+  buffer_.KeepNewest();
+  outcome_key_ = txn_.meta().anchor_key();
+  v1::BatchRequest batch = ParallelBatch(unwritten, together);
+  flushed_ = true;
+  flushed_sequence_ = sequence_;
+  FillHeader(ctx, &batch);
+  ++stats_.batches;
+  stats_.requests += static_cast<uint64_t>(batch.requests_size());
+  v1::BatchResponse response = co_await core_->sender->Send(ctx, std::move(batch));
+  if (!response.has_error()) {
+    const v1::EndTxnResponse& end = response.responses(response.responses_size() - 1).end_txn();
+    const Timestamp reached{response.txn().meta().write_ts()};
+    if (end.status() == v1::COMMITTED) {
+      Committed(response);
+      co_return true;
+    }
+    if (reached <= Timestamp{end.commit_ts()}) {
+      Committed(response);
+      // From now on it is committed, whatever becomes of this: it only spares others the trouble of finding out.
+      txn_.mutable_meta()->set_write_ts(end.commit_ts());
+      txn_.set_read_ts(std::max(txn_.read_ts(), response.txn().read_ts()));
+      v1::BatchRequest explicitly;
+      AddEnd(&explicitly);
+      FillHeader(core_->background.ctx(), &explicitly);
+      core_->background.Spawn(core_->EndInBackground(std::move(explicitly)));
+      co_return true;
+    }
+    // A write was moved above the record: all is there, and has to be committed higher up.
+    AdoptTxn(response.txn(), &txn_);
+    buffer_.Clear();
+    locks_.clear();
+    co_return false;
+  }
+  const v1::Error& error = response.error();
+  if (error.has_ambiguous()) {
+    CO_RETURN_IF_ERROR(co_await SettleUnknown(ctx, error.message()));
+    co_return true;
+  }
+  if (!ctx.status().ok()) co_return ctx.status();
+  // One piece at least was not applied and never will be: others may be. They are found again by their sequence numbers.
+  if (error.has_range_mismatch()) co_return false;
+  const bool moved = error.has_uncertainty() || (error.has_txn_retry() && error.txn_retry().reason() != v1::Error::TxnRetry::LOCK_LOST);
+  if (!moved) co_return ToPgStatus(error);
+  const Timestamp to{error.has_uncertainty() ? error.uncertainty().value_ts() : error.txn_retry().retry_ts()};
+  txn_.mutable_meta()->set_write_ts(std::max(txn_.meta().write_ts(), to.bits));
+  co_return false;
 }
 
 Task<absl::Status> TxnCoordinator::CommitInTwoPhases(const Context& ctx) {
   CO_RETURN_IF_ERROR(co_await Flush(ctx));
   outcome_key_ = txn_.meta().anchor_key();
   for (int tries = 0; tries < kMaxCommitTries; ++tries) {
-    const Timestamp write_ts{txn_.meta().write_ts()};
-    if (!weak() && write_ts > Timestamp{txn_.read_ts()}) {
-      if (absl::Status refreshed = co_await RefreshTo(ctx, write_ts); !refreshed.ok()) {
-        auto why = GetKvError(refreshed);
-        co_return why ? ToPgStatus(*why) : refreshed;
-      }
-    }
-    // A fence holds at the very timestamp of the commit.
-    if (fence_ && !wrote_fence_) CO_RETURN_IF_ERROR(co_await CheckFenceAt(ctx, Timestamp{txn_.meta().write_ts()}));
+    CO_RETURN_IF_ERROR(co_await FixCommitTimestamp(ctx));
     v1::BatchRequest batch;
-    auto* end = batch.add_requests()->mutable_end_txn();
-    end->set_commit(true);
-    end->set_write_outcome(true);
-    if (fence_ && !wrote_fence_) end->set_deadline(txn_.meta().write_ts());
-    for (const v1::Span& span : lock_spans_.spans()) *end->add_lock_spans() = span;
+    AddEnd(&batch);
     FillHeader(ctx, &batch);
     batch.mutable_header()->set_can_forward_read_ts(false);
     ++stats_.batches;
@@ -213,30 +328,39 @@ Task<absl::Status> TxnCoordinator::CommitInTwoPhases(const Context& ctx) {
   co_return PgError(sqlstate::kSerializationFailure, "could not serialize access: the commit timestamp was moved up again and again");
 }
 
-// The answer to a commit got lost: asks for the outcome, and thereby settles it.
-Task<absl::Status> TxnCoordinator::SettleUnknown(const Context& ctx, std::string_view why) {
-  v1::BatchRequest batch;
-  batch.mutable_header()->set_version(kBatchVersion);
-  batch.mutable_header()->set_trace_id(ctx.info().trace_id);
-  auto* query = batch.add_requests()->mutable_query_outcome();
-  query->set_key(outcome_key_);
-  query->set_txn_id(txn_.meta().id());
-  const std::string reason(why);
-  v1::BatchResponse response;
-  if (ctx.status().ok()) {
-    response = co_await core_->sender->Send(ctx, std::move(batch));
-  } else {
-    response.mutable_error()->set_message(std::string(ctx.status().message()));
+// Asks for the outcome of the transaction, and thereby settles it: its commit timestamp; empty: not committed.
+Task<absl::StatusOr<Timestamp>> TxnCoordinator::AskOutcome(const Context& ctx) {
+  while (true) {
+    CO_RETURN_IF_ERROR(ctx.status());
+    v1::BatchRequest batch;
+    batch.mutable_header()->set_version(kBatchVersion);
+    batch.mutable_header()->set_trace_id(ctx.info().trace_id);
+    auto* query = batch.add_requests()->mutable_query_outcome();
+    query->set_key(outcome_key_);
+    query->set_txn_id(txn_.meta().id());
+    v1::BatchResponse response = co_await core_->sender->Send(ctx, std::move(batch));
+    if (response.has_error()) co_return FromKvError(response.error());
+    const v1::QueryOutcomeResponse& answer = response.responses(0).query_outcome();
+    if (!answer.has_staging()) co_return answer.committed() ? Timestamp{txn_.meta().write_ts()} : Timestamp();
+    CO_ASSIGN_OR_RETURN(v1::Transaction settled, co_await RecoverTxn(ctx, *core_->sender, answer.staging()));
+    if (settled.status() == v1::COMMITTED) co_return Timestamp{settled.meta().write_ts()};
+    // Aborted: made durable by asking once more. STAGING: a copy of the commit came in between.
   }
-  if (response.has_error()) {
+}
+
+// The answer to a commit got lost.
+Task<absl::Status> TxnCoordinator::SettleUnknown(const Context& ctx, std::string_view why) {
+  const std::string reason(why);
+  auto outcome = co_await AskOutcome(ctx);
+  if (!outcome.ok()) {
     state_ = State::kUnknown;
     failure_ = PgErrorBuilder(sqlstate::kTransactionResolutionUnknown, "the outcome of the transaction is not known").Detail(reason).Build();
     co_return failure_;
   }
-  if (response.responses(0).query_outcome().committed()) {
+  if (!outcome->empty()) {
     PROBE("a commit of unknown fate had happened");
     state_ = State::kCommitted;
-    commit_ts_ = Timestamp{txn_.meta().write_ts()};
+    commit_ts_ = *outcome;
     co_return absl::OkStatus();
   }
   PROBE("a commit of unknown fate was ruled out");
@@ -260,7 +384,7 @@ Task<void> TxnCoordinator::CleanUp(const Context& ctx) {
   Context limited = ctx.WithTimeout(5s);
   v1::BatchResponse response = co_await core_->sender->Send(limited, batch);
   // Not now: then in the background.
-  if (response.has_error() && !response.error().has_txn_aborted()) core_->background.Spawn(core_->Abandon(std::move(batch)));
+  if (response.has_error() && !response.error().has_txn_aborted()) core_->background.Spawn(core_->EndInBackground(std::move(batch)));
   lock_spans_.Clear();
   flushed_ = false;
   may_have_record_ = false;
@@ -269,7 +393,7 @@ Task<void> TxnCoordinator::CleanUp(const Context& ctx) {
 void TxnCoordinator::CleanUpInBackground() {
   StopHeartbeats();
   if (!NeedsCleanUp() || txn_.meta().anchor_key().empty()) return;
-  core_->background.Spawn(core_->Abandon(AbortBatch()));
+  core_->background.Spawn(core_->EndInBackground(AbortBatch()));
   lock_spans_.Clear();
   may_have_record_ = false;
   flushed_ = false;

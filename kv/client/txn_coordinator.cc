@@ -28,6 +28,10 @@ v1::Isolation ToProto(Isolation isolation) {
   return v1::SERIALIZABLE;
 }
 
+bool OnlyReads(const v1::BatchRequest& batch) {
+  return std::all_of(batch.requests().begin(), batch.requests().end(), [](const v1::Request& r) { return (FlagsOf(r) & kReads) && !(FlagsOf(r) & kWrites); });
+}
+
 // Up to where the snapshot would have to move for the batch to have a chance; empty: that would not help.
 Timestamp RetryTimestamp(const v1::Error& error) {
   if (error.has_uncertainty()) return Timestamp{error.uncertainty().value_ts()};
@@ -70,7 +74,7 @@ Task<void> ClientCore::BeatOne(uint64_t id, v1::BatchRequest batch) {
   it->second->OnHeartbeat(response.responses(0).heartbeat_txn().status());
 }
 
-Task<void> ClientCore::Abandon(v1::BatchRequest end) {
+Task<void> ClientCore::EndInBackground(v1::BatchRequest end) {
   // What does not get through is cleaned up by whoever meets it, once the transaction has expired.
   Context ctx = background.ctx().WithTimeout(10s);
   (void)co_await sender->Send(ctx, std::move(end));
@@ -111,6 +115,7 @@ Task<absl::Status> TxnCoordinator::BeginStatement(const Context& ctx) {
 }
 
 void TxnCoordinator::SetFence(std::string key, std::optional<std::string> expected) {
+  if (!fence_ || fence_->first != key || fence_->second != expected) fence_held_at_ = Timestamp();
   fence_.emplace(std::move(key), std::move(expected));
   fence_checked_ = false;
 }
@@ -156,6 +161,9 @@ Task<absl::StatusOr<v1::BatchResponse>> TxnCoordinator::Send(const Context& ctx,
       stats_.requests += static_cast<uint64_t>(batch.requests_size());
       response = co_await core_->sender->Send(ctx, batch);
       if (!response.has_error()) {
+        // While it was under way another read (pages interleave) may have moved the snapshot, and these keys were not refreshed with it.
+        const bool left_behind = response.txn().read_ts() < txn_.read_ts();
+        if (left_behind && !read_committed() && state_ == State::kActive && OnlyReads(batch)) continue;
         Absorb(response);
         co_return response;
       }
@@ -199,6 +207,7 @@ Task<absl::Status> TxnCoordinator::RefreshTo(const Context& ctx, Timestamp to) {
   txn_.mutable_meta()->set_write_ts(std::max(txn_.meta().write_ts(), to.bits));
   if (has_read_) refresh_from_ = to;
   // What was read as of the fence's key was refreshed with the rest.
+  if (has_read_ && fence_checked_) fence_held_at_ = to;
   co_return absl::OkStatus();
 }
 
@@ -230,6 +239,7 @@ Task<absl::Status> TxnCoordinator::RollbackTo(const Context& ctx, Savepoint save
   }
   buffer_.RollbackTo(savepoint);
   if (flushed_ && flushed_sequence_ > savepoint) Ignore(savepoint + 1, sequence_);
+  if (fence_written_ > savepoint) fence_written_ = 0;  // others may change it again, once its lock is lost: it is checked again
   state_ = State::kActive;
   failure_ = absl::OkStatus();
   deferred_ = absl::OkStatus();
@@ -256,7 +266,7 @@ v1::BatchRequest TxnCoordinator::HeartbeatBatch() {
 }
 
 void TxnCoordinator::OnHeartbeat(v1::TxnStatus status) {
-  if (status != v1::ABORTED || state_ != State::kActive) return;
+  if (status != v1::ABORTED || state_ != State::kActive || committing_) return;
   v1::Error error;
   error.set_message("another transaction ended it");
   error.mutable_txn_aborted();

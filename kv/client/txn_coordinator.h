@@ -2,7 +2,10 @@
 //
 //   Put, Delete ─► buffer ───────────────────────────────────┐ Commit
 //   Get, Scan ◄─ buffer over what the ranges answer          ├─ one range, nothing sent yet: Check + Lock + Put… + EndTxn, one batch
-//   over 16 MB, DeleteRange, large InsertMany ─► intents ────┴─ else: flush, refresh, EndTxn; the record's leaseholder resolves
+//   over 16 MB, DeleteRange, large InsertMany ─► intents ────┼─ else in parallel: Put…, Lock… and a STAGING record side by side: committed
+//                                                            │  when all are there, at or below its timestamp; EndTxn follows unseen
+//                                                            └─ what that cannot do (more than 1,000 writes, a write moved up): flush,
+//                                                               refresh, EndTxn; the record's leaseholder resolves
 //
 //   state       | means                                            | leaves by
 //   ------------+--------------------------------------------------+--------------------------------------------
@@ -18,8 +21,10 @@
 //   T3  Everything that may be locked or written on the nodes lies in `lock_spans_`, and then there is an anchor.
 //   T4  While registered for heartbeats there is an anchor; whoever waited a second before its first lock makes a record first, or
 //       others would take it for abandoned.
+//   T5  A record is made STAGING at most once by a transaction that is not sent again: what does not commit at that timestamp is ended
+//       explicitly. Whether it is committed is never guessed: an attempt of unknown fate is settled at the record.
 // Under SERIALIZABLE the reads in read_spans_ are checked at the commit timestamp. Under the weaker levels locks on keys that are not
-// written are checked with the commit (one phase), or replicated before it (two).
+// written are checked with the commit (one phase), or replicated with it (in parallel) or before it (two).
 // Loop thread only.
 #ifndef INSULA_KV_CLIENT_TXN_COORDINATOR_H_
 #define INSULA_KV_CLIENT_TXN_COORDINATOR_H_
@@ -52,6 +57,7 @@ struct CoordinatorOptions {
   size_t flush_parallelism = 4;
   size_t max_tracked_locks = 64 << 10;
   size_t max_one_phase_refresh_spans = 1000;
+  size_t max_in_flight = 1000;              // writes and locks that a STAGING record names; with more the commit takes two phases
   Duration heartbeat_interval = 1s;
 };
 
@@ -68,7 +74,7 @@ struct ClientCore {
   Task<void> Beat();
   Task<void> BeatOne(uint64_t id, v1::BatchRequest batch);
   // Ends a transaction that nobody waits for any more.
-  Task<void> Abandon(v1::BatchRequest end);
+  Task<void> EndInBackground(v1::BatchRequest end);
 
   Executor* executor;
   Random* random;
@@ -126,12 +132,15 @@ class TxnCoordinator final : public Txn {
   absl::Status Fail(const v1::Error& error);
   absl::Status FailedFence();
   bool weak() const { return options_.isolation != Isolation::kSerializable; }
+  // This transaction changed the fence's key itself, under its lock: nobody else can.
+  bool wrote_fence() const { return fence_written_ != 0; }
   bool read_committed() const { return options_.isolation == Isolation::kReadCommitted; }
 
   // txn_read.cc
   Task<absl::StatusOr<std::vector<std::optional<std::string>>>> Read(const Context& ctx, const std::vector<std::string>& keys, const ReadOptions& options,
                                                                      bool key_only, bool only_locks);
   bool AddFence(v1::BatchRequest* batch);
+  void NoteFence();
   void NoteRead(std::string_view key, std::string_view end_key);
   void NoteLock(std::string_view key, LockStrength strength);
   Task<absl::Status> PrepareToLock(const Context& ctx, std::string_view first_key);
@@ -141,6 +150,7 @@ class TxnCoordinator final : public Txn {
   // txn_write.cc
   void Write(std::string key, std::optional<std::string> value);
   void AddWrite(v1::BatchRequest* batch, const std::string& key, const WriteBuffer::Version& version) const;
+  void AddReplicatedLock(v1::BatchRequest* batch, const std::string& key) const;
   Task<absl::Status> Flush(const Context& ctx);
   Task<absl::Status> SendAll(const Context& ctx, std::vector<v1::BatchRequest> batches);
   Task<absl::StatusOr<std::optional<size_t>>> InsertThrough(const Context& ctx, const std::vector<KeyValue>& rows, bool* conflict);
@@ -151,8 +161,14 @@ class TxnCoordinator final : public Txn {
   Task<absl::StatusOr<bool>> CommitInOnePhase(const Context& ctx);
   Task<absl::StatusOr<std::optional<v1::RangeDescriptor>>> OnePhaseRange(const Context& ctx);
   v1::BatchRequest OnePhaseBatch(const v1::RangeDescriptor& range);
+  Task<absl::StatusOr<bool>> CommitInParallel(const Context& ctx);
+  v1::BatchRequest ParallelBatch(const std::vector<std::string>& unwritten, bool together);
+  Task<absl::StatusOr<bool>> InAnchorRange(const Context& ctx, const std::vector<std::string>& unwritten);
   Task<absl::Status> CommitInTwoPhases(const Context& ctx);
+  Task<absl::Status> FixCommitTimestamp(const Context& ctx);
+  v1::EndTxnRequest* AddEnd(v1::BatchRequest* batch);
   Task<absl::Status> CheckFenceAt(const Context& ctx, Timestamp ts);
+  Task<absl::StatusOr<Timestamp>> AskOutcome(const Context& ctx);
   Task<absl::Status> SettleUnknown(const Context& ctx, std::string_view why);
   void Committed(const v1::BatchResponse& response);
   std::vector<std::string> UnwrittenLocks() const;
@@ -181,10 +197,12 @@ class TxnCoordinator final : public Txn {
   Condition chosen_;
   std::optional<std::pair<std::string, std::optional<std::string>>> fence_;
   bool fence_checked_ = false;     // at the present snapshot
-  bool wrote_fence_ = false;       // this transaction changed the fence's key itself, under its lock: nobody else can
+  Timestamp fence_held_at_;        // where it was last seen to hold; empty: nowhere
+  uint32_t fence_written_ = 0;     // sequence of its own first write of the fence's key; 0: none
   bool condition_failed_ = false;  // a conditional write found another value
   uint64_t beat_id_ = 0;
   bool may_have_record_ = false;
+  bool committing_ = false;  // what heartbeats find is the commit's business
   MonoTime snapshot_at_{};  // when the snapshot was chosen
   std::string outcome_key_;
   Timestamp commit_ts_;

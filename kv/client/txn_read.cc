@@ -45,11 +45,18 @@ bool TakeString(std::string_view* in, std::string_view* out) {
 
 // Lets the first read of a snapshot check the fence: its answer is then the batch's first.
 bool TxnCoordinator::AddFence(v1::BatchRequest* batch) {
-  if (!fence_ || fence_checked_ || wrote_fence_) return false;
+  if (!fence_ || fence_checked_ || wrote_fence()) return false;
   auto* check = batch->add_requests()->mutable_check();
   check->set_key(fence_->first);
   if (fence_->second) check->set_expected(*fence_->second);
   return true;
+}
+
+// The fence held at the snapshot.
+void TxnCoordinator::NoteFence() {
+  fence_checked_ = true;
+  fence_held_at_ = Timestamp{txn_.read_ts()};
+  NoteRead(fence_->first, {});
 }
 
 void TxnCoordinator::NoteRead(std::string_view key, std::string_view end_key) {
@@ -74,7 +81,8 @@ Task<absl::Status> TxnCoordinator::PrepareToLock(const Context& ctx, std::string
   if (beat_id_ != 0) co_return absl::OkStatus();
   if (txn_.meta().anchor_key().empty()) txn_.mutable_meta()->set_anchor_key(std::string(first_key));
   beat_id_ = core_->Register(this);
-  const bool old = txn_.read_ts() != 0 && core_->executor->Now() - snapshot_at_ >= core_->options.heartbeat_interval;
+  const bool first = lock_spans_.empty() && !flushed_;
+  const bool old = first && txn_.read_ts() != 0 && core_->executor->Now() - snapshot_at_ >= core_->options.heartbeat_interval;
   if (!old) co_return absl::OkStatus();
   v1::BatchRequest beat = HeartbeatBatch();
   v1::BatchResponse response = co_await core_->sender->Send(ctx, std::move(beat));
@@ -127,8 +135,7 @@ Task<absl::StatusOr<std::vector<std::optional<std::string>>>> TxnCoordinator::Re
   auto response = co_await Send(ctx, std::move(batch));
   if (!response.ok()) co_return response.status();
   if (fenced) {
-    fence_checked_ = true;
-    NoteRead(fence_->first, {});
+    NoteFence();
   }
   for (size_t j = 0; j < asked.size(); ++j) {
     const size_t i = asked[j];
@@ -167,8 +174,7 @@ Task<absl::StatusOr<ScanPage>> TxnCoordinator::Scan(const Context& ctx, ScanSpec
   auto response = co_await Send(ctx, std::move(batch));
   if (!response.ok()) co_return response.status();
   if (fenced) {
-    fence_checked_ = true;
-    NoteRead(fence_->first, {});
+    NoteFence();
   }
   v1::ScanResponse* answer = response->mutable_responses(fenced ? 1 : 0)->mutable_scan();
   stats_.bytes_read += answer->rows().size();

@@ -37,7 +37,7 @@ void TxnCoordinator::Write(std::string key, std::optional<std::string> value) {
 }
 
 void TxnCoordinator::Put(std::string key, std::string value) {
-  if (fence_ && key == fence_->first) wrote_fence_ = true;
+  if (fence_ && key == fence_->first && !wrote_fence()) fence_written_ = sequence_ + 1;
   Write(std::move(key), std::move(value));
 }
 void TxnCoordinator::Delete(std::string key) { Write(std::move(key), std::nullopt); }
@@ -58,6 +58,16 @@ void TxnCoordinator::AddWrite(v1::BatchRequest* batch, const std::string& key, c
     del->set_exclusive_since(since);
     del->set_sequence(version.sequence);
   }
+}
+
+// The unreplicated lock on `key` is to become a replicated one, if it was not lost.
+void TxnCoordinator::AddReplicatedLock(v1::BatchRequest* batch, const std::string& key) const {
+  const HeldLock* held = FindLock(key);
+  auto* lock = batch->add_requests()->mutable_lock();
+  lock->set_key(key);
+  lock->set_strength(held->strength == LockStrength::kShared ? v1::LOCK_SHARED : v1::LOCK_EXCLUSIVE);
+  lock->set_replicated(true);
+  lock->set_since(held->since.bits);
 }
 
 // Locks whose keys are not in the buffer: under the weaker levels nothing else protects what was decided under them.
@@ -95,11 +105,7 @@ Task<absl::Status> TxnCoordinator::Flush(const Context& ctx) {
   }
   for (const std::string& key : unwritten) {
     room(key.size() + 32);
-    auto* lock = batches.back().add_requests()->mutable_lock();
-    lock->set_key(key);
-    lock->set_strength(FindLock(key)->strength == LockStrength::kShared ? v1::LOCK_SHARED : v1::LOCK_EXCLUSIVE);
-    lock->set_replicated(true);
-    lock->set_since(FindLock(key)->since.bits);
+    AddReplicatedLock(&batches.back(), key);
   }
   flushed_ = true;
   flushed_sequence_ = sequence_;

@@ -13,4 +13,11 @@ void WriteBuffer::RollbackTo(uint32_t sequence) {
   }
 }
 
+void WriteBuffer::KeepNewest() {
+  for (auto& [key, versions] : map_) {
+    for (size_t i = 0; i + 1 < versions.size(); ++i) bytes_ -= key.size() + (versions[i].value ? versions[i].value->size() : 0) + kOverhead;
+    versions.erase(versions.begin(), versions.end() - 1);
+  }
+}
+
 }  // namespace insula::kv

@@ -38,6 +38,8 @@ class WriteBuffer {
   }
   // Takes back all versions after `sequence`.
   void RollbackTo(uint32_t sequence);
+  // Forgets all but the newest version of each key: no savepoint will be gone back to.
+  void KeepNewest();
   void Clear() {
     map_.clear();
     bytes_ = 0;

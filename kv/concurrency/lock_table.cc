@@ -322,6 +322,16 @@ std::vector<LockTable::HeldLock> LockTable::TakeFrom(std::string_view key) {
   return out;
 }
 
+std::vector<LockTable::HeldLock> LockTable::Unreplicated(std::string_view key, size_t limit) const {
+  std::vector<HeldLock> out;
+  for (auto it = keys_.lower_bound(key); it != keys_.end() && out.size() < limit; ++it) {
+    for (const Holder& holder : it->second.holders) {
+      if (!holder.since.empty()) out.push_back({it->first, holder.txn->second.meta, holder.strength, holder.since});
+    }
+  }
+  return out;
+}
+
 std::vector<LockTable::LockInfo> LockTable::List(std::string_view key, std::string_view end_key, size_t limit) const {
   std::vector<LockInfo> out;
   for (auto it = keys_.lower_bound(key); it != keys_.end() && out.size() < limit; ++it) {

@@ -159,6 +159,8 @@ class LockTable {
     Timestamp since;
   };
   std::vector<HeldLock> TakeFrom(std::string_view key);
+  // The unreplicated holders at or above `key`, in order, at most `limit`.
+  std::vector<HeldLock> Unreplicated(std::string_view key, size_t limit) const;
   // Unreplicated holders in [key, end_key) and how many requests wait there, for QueryLocks.
   struct LockInfo {
     std::string key;

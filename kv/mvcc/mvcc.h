@@ -181,11 +181,15 @@ struct DeleteRangeResult {
 Outcome DeleteRange(storage::ReadWriter& rw, std::string_view start, std::string_view end, uint64_t max_rows, const WriteParams& params,
                     DeleteRangeResult* out);
 
-// A replicated lock without a write. Held already at least as strongly: nothing to do.
+// A replicated lock without a write. Held already at least as strongly: nothing to do. With params.exclusive_since the lock is known to
+// have been held since then, and the record says so (in its meta.write_ts, which means nothing else there).
 Outcome AcquireLock(storage::ReadWriter& rw, std::string_view key, LockStrength strength, const WriteParams& params);
 
-// Whether `txn` has an intent here with at least meta.sequence, in meta.epoch, at or below meta.write_ts.
-Outcome QueryIntent(storage::Reader& reader, std::string_view key, const v1::TxnMeta& txn, bool* found);
+// Whether `txn` has an intent here with at least meta.sequence, in meta.epoch, at or below meta.write_ts. With a `lock`: whether it
+// has a replicated lock of at least that strength (an intent is one, too).
+Outcome QueryIntent(storage::Reader& reader, std::string_view key, const v1::TxnMeta& txn, LockStrength lock, bool* found);
+// Since when `txn_id` holds a replicated lock of at least `strength` without a break; an intent: ever. nullopt: it does not.
+Outcome HeldSince(storage::Reader& reader, std::string_view key, std::string_view txn_id, LockStrength strength, std::optional<Timestamp>* since);
 
 // -- What became of a transaction --
 
@@ -209,6 +213,15 @@ Outcome ResolveSpan(storage::ReadWriter& rw, std::string_view start, std::string
 // Removes the versions of `key` that nobody who reads at or above `threshold` can see: all older than its newest version at or
 // below `threshold`, and that one too if it is a deletion. Provisional versions stay.
 Outcome CollectGarbage(storage::ReadWriter& rw, std::string_view key, Timestamp threshold, Stats* stats, uint64_t* removed);
+
+struct GarbageResult {
+  uint64_t removed = 0;
+  std::optional<std::string> resume;  // [*resume, end) is left
+};
+// The same for the keys of [start, end) (empty end: the end of all keys), until about `max_versions` were removed, or ten times as
+// many looked at.
+Outcome CollectGarbageIn(storage::ReadWriter& rw, std::string_view start, std::string_view end, Timestamp threshold, uint64_t max_versions, Stats* stats,
+                         GarbageResult* out);
 
 // Counts [start, end) anew.
 Outcome ComputeStats(storage::Reader& reader, std::string_view start, std::string_view end, Stats* out);

@@ -44,6 +44,44 @@ Outcome CollectGarbage(storage::ReadWriter& rw, std::string_view key, Timestamp 
   return Outcome::Ok();
 }
 
+Outcome CollectGarbageIn(storage::ReadWriter& rw, std::string_view start, std::string_view end, Timestamp threshold, uint64_t max_versions, Stats* stats,
+                         GarbageResult* out) {
+  // First the keys that have garbage, then their locks and versions: most have none.
+  std::vector<std::string> keys;
+  std::string key;
+  uint64_t looked_at = 0, garbage = 0;
+  bool first = true, covered = false, listed = false;
+  auto it = rw.NewIterator({.cf = ColumnFamily::kData, .lower = storage::DataKeyBound(start), .upper = end.empty() ? "" : storage::DataKeyBound(end)});
+  for (it->SeekToFirst(); it->Valid(); it->Next(), ++looked_at) {
+    std::string_view user_key = UserKey(it->key());
+    if (first || user_key != key) {
+      if (garbage >= max_versions || looked_at >= 10 * max_versions) {
+        out->resume = std::string(user_key);
+        break;
+      }
+      key.assign(user_key);
+      first = covered = listed = false;
+    }
+    if (VersionTimestamp(it->key()) > threshold) continue;
+    ValueView value;
+    if (!ParseValue(it->value(), &value)) return internal::DamagedVersion(user_key);
+    const bool keep = !covered && !value.deletion;
+    covered = true;
+    if (keep) continue;
+    ++garbage;
+    if (!listed) keys.push_back(key);
+    listed = true;
+  }
+  if (absl::Status s = it->status(); !s.ok()) return Outcome::Error(s);
+  it.reset();
+  for (const std::string& k : keys) {
+    uint64_t removed = 0;
+    if (Outcome o = CollectGarbage(rw, k, threshold, stats, &removed); !o.ok()) return o;
+    out->removed += removed;
+  }
+  return Outcome::Ok();
+}
+
 Outcome ComputeStats(storage::Reader& reader, std::string_view start, std::string_view end, Stats* out) {
   *out = Stats{};
   auto it = reader.NewIterator({.cf = ColumnFamily::kData, .lower = storage::DataKeyBound(start), .upper = end.empty() ? "" : storage::DataKeyBound(end)});

@@ -447,14 +447,29 @@ Outcome Refresh(storage::Reader& reader, std::string_view start, std::string_vie
   return s.ok() ? Outcome::Ok() : Outcome::Error(s);
 }
 
-Outcome QueryIntent(storage::Reader& reader, std::string_view key, const v1::TxnMeta& txn, bool* found) {
+Outcome QueryIntent(storage::Reader& reader, std::string_view key, const v1::TxnMeta& txn, LockStrength lock, bool* found) {
   *found = false;
   LockRecord record;
   bool locked;
   if (Outcome o = internal::LoadLock(reader, key, &record, &locked); !o.ok() || !locked) return o;
   const LockHolder* own = record.Find(txn.id());
-  *found = own != nullptr && own->intent.has_value() && own->txn.epoch() == txn.epoch() && own->intent->sequence >= txn.sequence() &&
-           own->intent->ts.bits <= txn.write_ts();
+  if (own == nullptr || own->txn.epoch() != txn.epoch()) return Outcome::Ok();
+  if (lock != LockStrength::kNone) {
+    *found = own->strength >= lock;
+  } else {
+    *found = own->intent.has_value() && own->intent->sequence >= txn.sequence() && own->intent->ts.bits <= txn.write_ts();
+  }
+  return Outcome::Ok();
+}
+
+Outcome HeldSince(storage::Reader& reader, std::string_view key, std::string_view txn_id, LockStrength strength, std::optional<Timestamp>* since) {
+  since->reset();
+  LockRecord record;
+  bool locked;
+  if (Outcome o = internal::LoadLock(reader, key, &record, &locked); !o.ok() || !locked) return o;
+  const LockHolder* own = record.Find(txn_id);
+  if (own == nullptr || own->strength < strength) return Outcome::Ok();
+  *since = own->intent.has_value() ? Timestamp() : Timestamp{own->txn.write_ts()};
   return Outcome::Ok();
 }
 

@@ -386,7 +386,7 @@ TEST_F(Mvcc, QueryIntentKnowsEpochSequenceAndTimestamp) {
   auto query = [&](v1::Transaction q) {
     bool found = false;
     auto reader = engine_->NewReader();
-    EXPECT_TRUE(QueryIntent(*reader, "a", q.meta(), &found).ok());
+    EXPECT_TRUE(QueryIntent(*reader, "a", q.meta(), LockStrength::kNone, &found).ok());
     return found;
   };
   EXPECT_TRUE(query(Txn("t1", 20, 3)));
@@ -394,6 +394,34 @@ TEST_F(Mvcc, QueryIntentKnowsEpochSequenceAndTimestamp) {
   EXPECT_FALSE(query(Txn("t1", 19, 3)));
   EXPECT_FALSE(query(Txn("t1", 20, 3, 1)));
   EXPECT_FALSE(query(Txn("t2", 20, 3)));
+  ASSERT_EQ(Resolve("a", t, v1::ABORTED, 0), Kind::kOk);
+}
+
+TEST_F(Mvcc, ReplicatedLocksTellSinceWhenTheyAreHeld) {
+  v1::Transaction t = Txn("t1", 20, 0);
+  WriteParams p = At(20, &t);
+  p.exclusive_since = Timestamp{15};
+  ASSERT_EQ(Do([&](ReadWriter& rw) { return AcquireLock(rw, "a", LockStrength::kShared, p); }).kind(), Kind::kOk);
+  auto since = [&](std::string id, LockStrength strength) {
+    std::optional<Timestamp> held;
+    auto reader = engine_->NewReader();
+    EXPECT_TRUE(HeldSince(*reader, "a", id, strength, &held).ok());
+    return held;
+  };
+  auto locked = [&](LockStrength strength) {
+    bool found = false;
+    auto reader = engine_->NewReader();
+    EXPECT_TRUE(QueryIntent(*reader, "a", t.meta(), strength, &found).ok());
+    return found;
+  };
+  EXPECT_EQ(since("t1", LockStrength::kShared), Timestamp{15});
+  EXPECT_EQ(since("t1", LockStrength::kExclusive), std::nullopt);
+  EXPECT_EQ(since("t2", LockStrength::kShared), std::nullopt);
+  EXPECT_TRUE(locked(LockStrength::kShared));
+  EXPECT_FALSE(locked(LockStrength::kExclusive));
+  EXPECT_FALSE(locked(LockStrength::kNone)) << "no intent";
+  ASSERT_EQ(Put("a", "1", At(20, &t, 1)), Kind::kOk);
+  EXPECT_EQ(since("t1", LockStrength::kExclusive), Timestamp()) << "an intent says enough";
   ASSERT_EQ(Resolve("a", t, v1::ABORTED, 0), Kind::kOk);
 }
 
@@ -411,6 +439,31 @@ TEST_F(Mvcc, GarbageIsWhatNobodyAboveTheThresholdCanSee) {
   EXPECT_EQ(Read("a", 30), "v30");
   EXPECT_EQ(collect("b", 15), 0u);
   EXPECT_EQ(collect("b", 20), 2u);
+}
+
+TEST_F(Mvcc, GarbageOfASpanGoesInStepsAndLeavesIntentsAlone) {
+  for (int i = 0; i < 30; ++i) {
+    for (uint64_t ts : {10, 20, 30}) ASSERT_EQ(Put(StrCat("k", 10 + i), "v", At(ts)), Kind::kOk);
+  }
+  v1::Transaction t = Txn("t1", 35, 1);
+  ASSERT_EQ(Put("k15", "intent", At(35, &t, 1)), Kind::kOk);
+  std::optional<std::string> from = "k";
+  uint64_t removed = 0;
+  int steps = 0;
+  while (from) {
+    GarbageResult result;
+    ASSERT_TRUE(Do([&](ReadWriter& rw) { return CollectGarbageIn(rw, *from, "l", Timestamp{40}, 10, &delta_, &result); }).ok());
+    EXPECT_LE(result.removed, 11u);
+    removed += result.removed;
+    from = result.resume;
+    ++steps;
+  }
+  EXPECT_EQ(removed, 60u);
+  EXPECT_GE(steps, 5);
+  EXPECT_EQ(Read("k15", 40, &t), "intent");
+  ASSERT_EQ(Resolve("k15", t, v1::ABORTED, 0), Kind::kOk);
+  EXPECT_EQ(Read("k15", 30), "v");
+  EXPECT_EQ(Read("k39", 40), "v");
 }
 
 TEST_F(Mvcc, DamageIsAnErrorAndNotAnAnswer) {

@@ -257,6 +257,7 @@ Outcome KeyWriter::Lock(LockStrength strength) {
     if (params_.stats != nullptr && record_.holders.size() == 1) params_.stats->locks += 1;
   }
   own_->txn = params_.txn->meta();
+  if (!params_.exclusive_since.empty()) own_->txn.set_write_ts(params_.exclusive_since.bits);
   own_->strength = strength;
   internal::StoreLock(rw_, key_, record_);
   return Outcome::Ok();

@@ -20,6 +20,9 @@ LockStrength Strength(v1::LockStrength strength) {
   }
 }
 
+// Of a commit that is not one of one phase: the fence alone, at the timestamp of the commit (kv/client/txn_commit.cc).
+bool IsCheckAtCommit(const v1::BatchRequest& batch) { return batch.header().has_txn() && batch.requests_size() == 1 && batch.requests(0).has_check(); }
+
 class Declarer {
  public:
   Declarer(const v1::BatchRequest& batch, const DeclareParams& params) : batch_(batch), params_(params) {
@@ -41,6 +44,11 @@ class Declarer {
     out_.latches.push_back({span.key, span.end_key, /*write=*/false, Timestamp::Max()});
     out_.locks.push_back({span.key, span.end_key, LockStrength::kNone, params_.read_limit, params_.push_above});
   }
+  // Waits for whoever has the key locked to change it: what that one has read, it may have read without what this one commits.
+  void CheckAtCommit(const KeySpan& span) {
+    out_.latches.push_back({span.key, span.end_key, /*write=*/false, Timestamp::Max()});
+    out_.locks.push_back({span.key, span.end_key, LockStrength::kShared, Timestamp(), Timestamp()});
+  }
   void Lock(const KeySpan& span, LockStrength strength) {
     if (strength == LockStrength::kShared) {
       out_.latches.push_back({span.key, span.end_key, /*write=*/false, Timestamp::Max()});
@@ -61,7 +69,9 @@ class Declarer {
   void EndTxn(const v1::EndTxnRequest& end, const v1::Request& request) {
     const v1::TxnMeta& meta = batch_.header().txn().meta();
     Record(SpanOf(request, batch_.header()).key, meta.id(), true);
+    const bool resolves = !(end.one_phase() && end.commit()) && end.in_flight_size() == 0;
     for (const v1::Span& span : end.lock_spans()) {
+      if (!resolves) break;
       v1::Span inside;
       if (!Clip(*params_.range, span, &inside)) continue;
       std::string_view key = Own(std::move(*inside.mutable_key()));
@@ -90,8 +100,7 @@ class Declarer {
       }
       case v1::Request::kCheck:
         // With a one-phase commit it holds at the commit timestamp, whatever that will be.
-        if (IsOnePhase(batch_)) return ReadAtCommit(span);
-        return Read(span, params_.read_limit);
+        return IsOnePhase(batch_) || IsCheckAtCommit(batch_) ? CheckAtCommit(span) : Read(span, params_.read_limit);
       case v1::Request::kRefresh:
         return Read(span, params_.read_ts);
       case v1::Request::kPut:
@@ -120,6 +129,10 @@ class Declarer {
       case v1::Request::kResolveIntent:
         out_.latches.push_back({span.key, span.end_key, /*write=*/true, Timestamp{request.resolve_intent().txn().min_ts()}});
         return;
+      case v1::Request::kGc:
+        // What it removes nobody looks at who is served above the threshold: no latches over the keys.
+        out_.latches.push_back({Own(GcLatchKey(params_.range->range_id())), {}, /*write=*/true, Timestamp()});
+        return;
       case v1::Request::kQueryLocks:
       case v1::Request::kAdminSplit:
       case v1::Request::kRangeStats:
@@ -140,6 +153,8 @@ class Declarer {
 std::string RecordLatchKey(std::string_view anchor, std::string_view txn_id) {
   return keys::AnchorKey(anchor, keys::AnchorField::kTransaction, txn_id);
 }
+
+std::string GcLatchKey(uint64_t range_id) { return keys::RangeIdKey(range_id, keys::RangeField::kGcThreshold); }
 
 bool IsOnePhase(const v1::BatchRequest& batch) {
   if (batch.requests_size() == 0) return false;

@@ -10,6 +10,8 @@
 //   resolve_intent          | write, from the transaction's first timestamp on | -
 //   about records           | write, the record's row (query_txn: read)        | -
 //   end_txn                 | as about records; what it resolves here; one-phase: what it refreshes, read, at any ts
+//   query_intent            | as resolve_intent                | -
+//   gc                      | the row of the threshold         | -
 #ifndef INSULA_KV_REPLICA_DECLARE_H_
 #define INSULA_KV_REPLICA_DECLARE_H_
 
@@ -45,6 +47,9 @@ Declared Declare(const v1::BatchRequest& batch, const DeclareParams& params);
 
 // The latch key of a transaction's record and outcome: a row key of the `range` column family, which is no user key.
 std::string RecordLatchKey(std::string_view anchor, std::string_view txn_id);
+
+// The latch key of the range's GC threshold.
+std::string GcLatchKey(uint64_t range_id);
 
 // Whether `batch` commits its transaction in one phase: everything it writes is in the batch.
 bool IsOnePhase(const v1::BatchRequest& batch);

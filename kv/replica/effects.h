@@ -39,6 +39,9 @@ struct Effects {
   };
   std::vector<KeyWrite> replicated;  // its intents and replicated locks
 
+  // Unreplicated locks that are not to be relied on any more: (key, transaction's id).
+  std::vector<std::pair<std::string, std::string>> lost;
+
   // Foreign locks resolved: [key, end_key).
   struct Resolved {
     std::string key;
@@ -57,6 +60,9 @@ struct Effects {
     bool wrote_outcome = false;
   };
   std::optional<Ended> ended;
+
+  // The range's GC threshold from now on: raised before the entry that removes versions under it is proposed. Empty: as it is.
+  Timestamp gc_threshold;
 
   // Timestamps to remember about transactions (markers: "no record may be made", "moved to").
   std::vector<std::pair<std::string, Timestamp>> markers;

@@ -6,7 +6,8 @@
 //          ── commit, one phase: all writes are in this batch; refresh if the timestamp moved; no record
 //          ── commit, two phases: the intents are there; resolve those here in the same entry;
 //                the record stays COMMITTED until those elsewhere are resolved
-//          ── commit with writes in flight: STAGING
+//          ── commit with writes in flight: STAGING; committed as soon as all of them are there, at or below its timestamp (commit it
+//                explicitly then, without writes in flight). Sent again it may be STAGING at a later timestamp.
 #include <algorithm>
 #include <utility>
 
@@ -57,7 +58,13 @@ EvalResult Evaluator::EndTxn(const v1::EndTxnRequest& request, v1::EndTxnRespons
 }
 
 EvalResult Evaluator::Abort(const v1::EndTxnRequest& request, std::string_view anchor, const std::optional<v1::Transaction>& record, v1::EndTxnResponse* out) {
-  if (record && record->status() == v1::COMMITTED) return EvalResult::Error(InvalidError("rollback of a committed transaction"));
+  bool committed = record && record->status() == v1::COMMITTED;
+  if (!record) {
+    auto outcome = LoadOutcome(rw_, anchor, txn_id());
+    if (!outcome.ok()) return EvalResult::Error(outcome.status());
+    committed = *outcome && (*outcome)->status == v1::COMMITTED;
+  }
+  if (committed) return EvalResult::Error(InvalidError("rollback of a committed transaction"));
   if (record) RemoveRecord(rw_, anchor, txn_id());
   ForbidRecord(anchor, txn_id());
   out->set_status(v1::ABORTED);
@@ -163,7 +170,12 @@ EvalResult Evaluator::ResolveOwn(const v1::EndTxnRequest& request, std::string_v
     const bool here = Clip(range(), span, &inside);
     const bool all_here = here && IsInside(range(), span.key(), span.end_key());
     if (!all_here) ended.remote.push_back(span);
-    if (!here || (request.one_phase() && request.commit())) continue;  // one phase left nothing to resolve
+    if (!here) continue;
+    if (request.one_phase() && request.commit()) {
+      // One phase left no intents; a lock without a write may have been made a replicated one when the lease moved.
+      if (all_here && env_.group->stats().locks > env_.group->stats().intents) ended.remote.push_back(span);
+      continue;
+    }
     if (budget == 0) {
       ended.remote.push_back(inside);
       continue;

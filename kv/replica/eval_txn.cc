@@ -12,6 +12,10 @@ namespace insula::kv {
 namespace {
 // A resolve of a large span goes in steps of so many keys: entries of the log stay small.
 constexpr uint64_t kResolveKeysPerStep = 5000;
+
+LockStrength Strength(v1::LockStrength strength) {
+  return strength == v1::LOCK_SHARED ? LockStrength::kShared : strength == v1::LOCK_EXCLUSIVE ? LockStrength::kExclusive : LockStrength::kNone;
+}
 }  // namespace
 
 // Nothing of a transaction that cannot get a record can ever commit in several ranges: a push aborted it, it ended already, or it
@@ -129,7 +133,8 @@ EvalResult Evaluator::QueryOutcome(const v1::QueryOutcomeRequest& request, v1::Q
     return EvalResult::Ok();
   }
   if (*record && (*record)->status() == v1::STAGING) {
-    return EvalResult::Error(UnavailableKvError("the transaction's commit is being settled", 100ms));
+    *out->mutable_staging() = **record;  // for the asker to settle
+    return EvalResult::Ok();
   }
   if (*record) RemoveRecord(rw_, request.key(), request.txn_id());
   if (!fault::On(fault::Mutation::kLoseAbortMarker)) StoreOutcome(rw_, request.key(), request.txn_id(), {v1::ABORTED, Timestamp(), ts_.now});
@@ -155,28 +160,39 @@ EvalResult Evaluator::RecoverTxn(const v1::RecoverTxnRequest& request, v1::Recov
     return EvalResult::Ok();
   }
   *txn = **record;
-  if (txn->status() != v1::STAGING) return EvalResult::Ok();
+  if (txn->status() != v1::STAGING || txn->meta().write_ts() != request.staged_ts()) return EvalResult::Ok();
   effects_.changed_txns.push_back(request.txn_id());
-  if (!request.implicitly_committed()) {
+  txn->clear_in_flight();
+  effects_.ended = {*txn, request.key(), {txn->lock_spans().begin(), txn->lock_spans().end()}, request.implicitly_committed(), false};
+  if (request.implicitly_committed()) {
+    txn->set_status(v1::COMMITTED);
+    StoreRecord(rw_, request.key(), *txn);
+    // Its coordinator may still ask, when the record is gone.
+    StoreOutcome(rw_, request.key(), request.txn_id(), {v1::COMMITTED, Timestamp{txn->meta().write_ts()}, ts_.now});
+    effects_.ended->wrote_outcome = true;
+  } else {
     txn->set_status(v1::ABORTED);
     RemoveRecord(rw_, request.key(), request.txn_id());
     ForbidRecord(request.key(), request.txn_id());
-    return EvalResult::Ok();
   }
-  txn->set_status(v1::COMMITTED);
-  txn->clear_in_flight();
-  StoreRecord(rw_, request.key(), *txn);
-  effects_.ended = {*txn, request.key(), {txn->lock_spans().begin(), txn->lock_spans().end()}, /*has_record=*/true, false};
+  effects_.ended->txn.set_status(txn->status());
   return EvalResult::Ok();
 }
 
 EvalResult Evaluator::QueryIntent(const v1::QueryIntentRequest& request, v1::QueryIntentResponse* out) {
   bool found = false;
-  mvcc::Outcome outcome = mvcc::QueryIntent(rw_, request.key(), request.txn(), &found);
+  const LockStrength lock = Strength(request.lock());
+  mvcc::Outcome outcome = mvcc::QueryIntent(rw_, request.key(), request.txn(), lock, &found);
   if (!outcome.ok()) return FromOutcome(outcome);
   out->set_found(found);
-  // A later write of it at this timestamp is kept away like one under a read, be the reader itself or not.
-  if (!found && request.prevent()) Read(request.key(), {}, Timestamp{request.txn().write_ts()}, /*anonymous=*/true);
+  if (found || !request.prevent()) return EvalResult::Ok();
+  if (lock == LockStrength::kNone) {
+    // A later write of it at this timestamp is kept away like one under a read, be the reader itself or not.
+    Read(request.key(), {}, Timestamp{request.txn().write_ts()}, /*anonymous=*/true);
+  } else {
+    // The unreplicated lock goes, so that it is known to be lost when it is to become a replicated one.
+    effects_.lost.push_back({request.key(), request.txn().id()});
+  }
   return EvalResult::Ok();
 }
 

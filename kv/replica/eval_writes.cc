@@ -44,13 +44,15 @@ void Evaluator::Wrote(std::string_view key) {
   if (txn_ != nullptr && !one_phase_) effects_.replicated.push_back({std::string(key), /*intent=*/true, LockStrength::kExclusive});
 }
 
-// "Exclusive since": held without a break, or else nobody can have held or changed the key in between. That there is no newer
-// version, the write itself looks.
-EvalResult Evaluator::CheckExclusive(std::string_view key, Timestamp since, LockStrength strength) const {
+// "Exclusive since": held without a break (here, or replicated when the lease moved or the range was split), or else nobody can have
+// held or changed the key in between. That there is no newer version, the write itself looks.
+EvalResult Evaluator::CheckExclusive(std::string_view key, Timestamp since, LockStrength strength) {
   if (since.empty()) return EvalResult::Ok();
   auto held = env_.locks->HeldSince(key, txn_id(), strength);
   if (held && *held <= since) return EvalResult::Ok();
   if (env_.releases->Max(key, txn_id()) > since) {
+    if (mvcc::Outcome o = mvcc::HeldSince(rw_, key, txn_id(), strength, &held); !o.ok()) return FromOutcome(o);
+    if (held && *held <= since) return EvalResult::Ok();
     PROBE("a lost lock was found out");
     return EvalResult::Error(TxnRetryError(v1::Error::TxnRetry::LOCK_LOST, ts_.now, key, "a lock was lost, and others may have locked the key since"));
   }
@@ -135,6 +137,7 @@ EvalResult Evaluator::Lock(const v1::LockRequest& request) {
     mvcc::WriteParams params = WriteParamsFor(txn_->meta().sequence(), /*conditional=*/false);
     // With `since` the version was looked at above, and READ COMMITTED locks what is newest.
     params.read_ts = since.empty() && txn_->meta().isolation() != v1::READ_COMMITTED ? ts_.read : Timestamp::Max().Prev();
+    params.exclusive_since = since;
     EvalResult r = FromWrite(mvcc::AcquireLock(rw_, request.key(), strength, params), params);
     if (!r.ok()) {
       r.reads_too = true;

@@ -148,6 +148,8 @@ EvalResult Evaluator::One(const v1::Request& request, v1::Response* out) {
       return LeaseInfo(out->mutable_lease_info());
     case v1::Request::kRangeLookup:
       return RangeLookup(request.range_lookup(), out->mutable_range_lookup());
+    case v1::Request::kGc:
+      return Gc(request.gc(), out->mutable_gc());
     case v1::Request::kAdminSplit:
       return EvalResult::Error(InvalidError("admin_split does not go with other requests"));
     case v1::Request::VALUE_NOT_SET:

@@ -10,7 +10,8 @@
 //     kPushWait      PushTxn: the pushee lives; until r.ts it does not expire
 //     kError         r.status
 //
-// Each request type has its own small function, in the file of its kind: eval_reads.cc, eval_writes.cc, eval_end_txn.cc, eval_txn.cc.
+// Each request type has its own small function, in the file of its kind: eval_reads.cc, eval_writes.cc, eval_end_txn.cc, eval_txn.cc,
+// eval_gc.cc.
 #ifndef INSULA_KV_REPLICA_EVALUATOR_H_
 #define INSULA_KV_REPLICA_EVALUATOR_H_
 
@@ -45,6 +46,7 @@ struct EvalEnv {
   const TimestampCache* markers = nullptr;   // transactions that can have no record any more, or were moved
   const PushQueue* pushes = nullptr;
   const LockTable::Request* request = nullptr;  // the batch's place in the lock table; null: it has none
+  Timestamp gc_threshold;                       // of the range: versions that only reads below it see may be gone
 };
 
 struct EvalTimestamps {
@@ -107,7 +109,7 @@ class Evaluator {
   EvalResult Increment(const v1::IncrementRequest& request, v1::IncrementResponse* out);
   EvalResult DeleteRange(const v1::DeleteRangeRequest& request, v1::DeleteRangeResponse* out);
   EvalResult Lock(const v1::LockRequest& request);
-  EvalResult CheckExclusive(std::string_view key, Timestamp since, LockStrength strength) const;
+  EvalResult CheckExclusive(std::string_view key, Timestamp since, LockStrength strength);
   mvcc::WriteParams WriteParamsFor(uint32_t sequence, bool conditional);
   EvalResult FromWrite(const mvcc::Outcome& outcome, const mvcc::WriteParams& params) const;
   void Wrote(std::string_view key);
@@ -128,6 +130,8 @@ class Evaluator {
   EvalResult ResolveIntent(const v1::ResolveIntentRequest& request, v1::ResolveIntentResponse* out);
   bool CanCreateRecord(std::string_view anchor, const v1::TxnMeta& meta) const;
   void ForbidRecord(std::string_view anchor, std::string_view txn_id);
+  // eval_gc.cc
+  EvalResult Gc(const v1::GcRequest& request, v1::GcResponse* out);
   // evaluator.cc
   EvalResult One(const v1::Request& request, v1::Response* out);
   EvalResult FromOutcome(const mvcc::Outcome& outcome) const;

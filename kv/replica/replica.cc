@@ -5,6 +5,8 @@
 #include "base/check.h"
 #include "base/fault/mutation.h"
 #include "base/fault/probe.h"
+#include "base/log/log.h"
+#include "kv/replica/gc_threshold.h"
 
 namespace insula::kv {
 namespace {
@@ -26,6 +28,14 @@ class ReplicaStateMachine : public RangeStateMachine {
  private:
   std::shared_ptr<Replica> replica_;
 };
+
+// A row that cannot be read must not let reads through that need what is gone: then nothing but the newest is served.
+Timestamp LoadThreshold(RangeGroup& group) {
+  auto threshold = LoadGcThreshold(*group.engine().NewReader(), group.range_id());
+  if (threshold.ok()) return *threshold;
+  LOG_ERROR("the range's GC threshold cannot be read", {"range", group.range_id()}, {"why", threshold.status().ToString()});
+  return group.clock().Peek();
+}
 
 }  // namespace
 
@@ -59,6 +69,7 @@ void Replica::LeaseAcquired(const Lease& lease) {
   releases_.Reset(lease.start);
   markers_.Reset(lease.start);
   locks_.Clear();
+  gc_threshold_ = LoadThreshold(*group_);
   pushes_.NotifyAll();
   deps_.on_lease(range_id_, true);
   if (resolver_ == nullptr) return;
@@ -78,7 +89,7 @@ void Replica::LeaseLost() {
 void Replica::AfterApply(const RangeStateMachine::Applied&) {}
 
 void Replica::AfterSplit(const SplitTrigger& split) {
-  // What was locked on the right-hand side is its leaseholder's business now; holders are told at commit that the lock was lost.
+  // What was locked on the right-hand side is its leaseholder's business now: the split's entry has made those locks replicated ones.
   locks_.TakeFrom(split.right.start_key());
 }
 

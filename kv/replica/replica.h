@@ -16,7 +16,9 @@
 // Timestamps: the first leaseholder of a transaction (or of a READ COMMITTED statement) chooses its read timestamp. While a batch is
 // tried again here, its reads move up only where nobody has seen anything at the old timestamp: no transaction, can_forward_read_ts, or
 // a locking READ COMMITTED batch, which takes the newest version in any case.
-// Deviations: locks of the right-hand side are dropped when a range splits (their holders find out at commit).
+// Unreplicated locks live in the leaseholder's memory. When the lease is handed over (TransferLease) or the range is split, they are
+// made replicated ones first, and whoever serves the key next meets them there. A lease that is lost loses them; holders find out at
+// commit.
 // Loop thread only.
 #ifndef INSULA_KV_REPLICA_REPLICA_H_
 #define INSULA_KV_REPLICA_REPLICA_H_
@@ -73,6 +75,10 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
 
   RangeId range_id() const { return range_id_; }
 
+  // Hands the lease to the replica on `store`, unreplicated locks included; requests wait meanwhile. Returns when this replica does not
+  // lead any more, or why not.
+  Task<absl::Status> TransferLease(Context ctx, StoreId store);
+
   // From the group (through the adapter that MakeReplica gives it).
   void LeaseAcquired(const Lease& lease);
   void LeaseLost();
@@ -117,6 +123,7 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
   bool ForwardRead(Work& work, Timestamp to) const;
   Task<absl::Status> TryAgain(const Context& ctx, Work& work, Sequencer::Ticket& ticket, EvalResult result);
   Task<absl::Status> Propose(Command command);
+  bool ReadsBelow(const Work& work, Timestamp threshold) const;
   void Apply(const Work& work, Effects& effects);
   void ApplyEnded(Effects::Ended& ended, Timestamp now);
   void Released(std::string_view key, Timestamp ts);
@@ -134,6 +141,11 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
   Task<void> ForgetRecord(std::string anchor, std::string txn_id);
   Task<void> SweepOutcomes();
   Task<void> FinishRecords(uint64_t lease_sequence);
+  Task<void> EndStale(v1::Transaction unfinished, uint64_t lease_sequence);
+
+  // replica_locks.cc
+  absl::Status KeepTxn(storage::ReadWriter& rw, const v1::TxnMeta& meta);
+  absl::StatusOr<size_t> KeepLocks(std::string_view from, Command* command);
 
   // replica_split.cc
   Task<absl::Status> AdminSplit(const Context& ctx, const v1::BatchRequest& batch, v1::BatchResponse* response);
@@ -152,6 +164,7 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
   TimestampCache releases_;
   TimestampCache markers_;
   PushQueue pushes_;
+  Timestamp gc_threshold_;  // of the present lease
   uint64_t outcomes_written_ = 0;
   std::string outcome_cursor_;  // where the last sweep ended
   bool sweeping_ = false;

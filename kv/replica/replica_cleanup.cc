@@ -3,6 +3,7 @@
 #include "kv/keys/keys.h"
 #include "kv/replica/replica.h"
 #include "kv/txn/record.h"
+#include "kv/txn/recovery.h"
 
 namespace insula::kv {
 namespace {
@@ -60,6 +61,19 @@ Task<void> Replica::SweepOutcomes() {
   sweeping_ = false;
 }
 
+// What a coordinator left PENDING or STAGING under an earlier lease, and nobody has met since: settled when it has expired.
+Task<void> Replica::EndStale(v1::Transaction unfinished, uint64_t lease_sequence) {
+  v1::PushTxnRequest push;
+  push.set_key(unfinished.meta().anchor_key());
+  *push.mutable_pushee() = unfinished.meta();
+  push.set_kind(v1::PUSH_TOUCH);
+  push.set_wait(true);  // its coordinator may be about to commit it
+  while (group_ != nullptr && lease_.sequence == lease_sequence) {
+    if ((co_await kv::PushTxn(ctx_, *deps_.sender, push)).ok()) co_return;
+    if (!(co_await Sleep(ctx_, 1s)).ok()) co_return;
+  }
+}
+
 // A new lease finishes what the last one began: committed transactions whose intents elsewhere may not be resolved.
 Task<void> Replica::FinishRecords(uint64_t lease_sequence) {
   std::string cursor = group_ == nullptr ? std::string() : keys::AnchorSpanStart(group_->descriptor().start_key());
@@ -72,7 +86,11 @@ Task<void> Replica::FinishRecords(uint64_t lease_sequence) {
       auto parts = keys::DecodeAnchorKey(it->key());
       if (!parts || parts->field != keys::AnchorField::kTransaction) continue;
       auto record = DecodeRecord(it->value());
-      if (!record.ok() || record->status() != v1::COMMITTED) continue;
+      if (!record.ok()) continue;
+      if (record->status() != v1::COMMITTED) {
+        background_.Spawn(EndStale(*std::move(record), lease_sequence));
+        continue;
+      }
       std::vector<v1::Span> spans(record->lock_spans().begin(), record->lock_spans().end());
       resolver_->Resolve(*record, std::move(spans), [this, anchor = parts->anchor, id = parts->txn_id](absl::Status status) -> Task<void> {
         if (status.ok()) co_await ForgetRecord(anchor, id);

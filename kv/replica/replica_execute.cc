@@ -9,6 +9,7 @@
 #include "base/strings.h"
 #include "kv/api/error.h"
 #include "kv/api/request.h"
+#include "kv/replica/gc_threshold.h"
 #include "kv/replica/replica.h"
 
 namespace insula::kv {
@@ -16,6 +17,12 @@ namespace {
 
 // A batch that is tried again this often meets something that evaluation and waiting do not agree about.
 constexpr int kMaxAttempts = 10'000;
+
+// Whether a READ COMMITTED batch takes the newest versions and locks them. What was locked before stays what it was.
+bool LocksNewest(const v1::BatchRequest& batch) {
+  return std::any_of(batch.requests().begin(), batch.requests().end(),
+                     [](const v1::Request& r) { return (FlagsOf(r) & kLocks) != 0 && r.lock().since() == 0; });
+}
 
 std::string_view AsId(const v1::Transaction& txn, bool has_txn) { return has_txn ? std::string_view(txn.meta().id()) : std::string_view(); }
 
@@ -145,6 +152,20 @@ void Replica::RaiseForReads(Work& work) const {
   }
 }
 
+// Whether the batch looks at versions below `threshold`, or would have to see a deletion from there.
+bool Replica::ReadsBelow(const Work& work, Timestamp threshold) const {
+  if (threshold.empty()) return false;
+  if ((work.flags & kReads) && work.ts.read < threshold) return true;
+  const Timestamp refresh_from{work.batch->header().refresh_from()};
+  if (!refresh_from.empty() && refresh_from < threshold) return true;
+  for (const v1::Request& request : work.batch->requests()) {
+    const uint32_t flags = FlagsOf(request);
+    if (request.has_refresh() && Timestamp{request.refresh().from()} < threshold) return true;
+    if ((flags & kWrites) && !(flags & (kTxnState | kInternal)) && !request.has_resolve_intent() && work.ts.write < threshold) return true;
+  }
+  return false;
+}
+
 bool Replica::ForwardRead(Work& work, Timestamp to) const {
   if (to <= work.ts.read) return true;
   if (work.has_txn) {
@@ -192,9 +213,10 @@ Task<absl::Status> Replica::Run(const Context& ctx, const v1::BatchRequest& batc
       if (absl::Status disk = group_->disk_status(); !disk.ok()) co_return FullError(Sv(disk.message()));
       RaiseForReads(work);
     }
-    if (work.has_txn && (work.flags & kLocks) && work.txn.meta().isolation() == v1::READ_COMMITTED) ForwardRead(work, group_->clock().Now());
+    if (work.has_txn && work.txn.meta().isolation() == v1::READ_COMMITTED && LocksNewest(batch)) ForwardRead(work, group_->clock().Now());
     work.ts.now = std::max(work.ts.now, group_->clock().Now());
     leased = CheckLease(work, std::max({work.ts.read, work.ts.write, work.ts.now}));
+    if (leased.ok() && ReadsBelow(work, gc_threshold_)) co_return TooOldError(gc_threshold_);
     if (!leased.ok() && work.lease.state == LeaseCheck::State::kNone) {
       CO_RETURN_IF_ERROR(co_await EnsureLease(ctx, work, std::max({work.ts.read, work.ts.write, work.ts.now})));
       continue;
@@ -204,7 +226,7 @@ Task<absl::Status> Replica::Run(const Context& ctx, const v1::BatchRequest& batc
 
     response->clear_responses();
     if (work.has_txn) *response->mutable_txn() = work.txn;
-    EvalEnv env{group_, work.lease.lease, &locks_, &reads_, &releases_, &markers_, &pushes_, ticket.request()};
+    EvalEnv env{group_, work.lease.lease, &locks_, &reads_, &releases_, &markers_, &pushes_, ticket.request(), gc_threshold_};
     Evaluator evaluator(env, batch, work.has_txn ? response->mutable_txn() : nullptr, work.ts, response);
     EvalResult result = evaluator.Run();
     if (!result.ok()) {
@@ -212,6 +234,7 @@ Task<absl::Status> Replica::Run(const Context& ctx, const v1::BatchRequest& batc
       continue;
     }
     if (evaluator.has_writes()) {
+      gc_threshold_ = std::max(gc_threshold_, evaluator.effects().gc_threshold);
       Command command;
       command.write_set = evaluator.TakeWriteSet();
       command.stats_delta = evaluator.stats();
@@ -269,6 +292,19 @@ Task<absl::Status> Replica::TryAgain(const Context& ctx, Work& work, Sequencer::
 
 // kAborted without a KV error inside: certainly not applied, evaluate anew.
 Task<absl::Status> Replica::Propose(Command command) {
+  if (command.split) {
+    // Whoever proposes a split holds latches over the whole range: nothing is locked or collected meanwhile.
+    const v1::RangeDescriptor& right = command.split->right;
+    const mvcc::Stats before = command.stats_delta;
+    auto kept = KeepLocks(right.start_key(), &command);
+    if (!kept.ok()) co_return kept.status();
+    command.split->right_stats.locks += command.stats_delta.locks - before.locks;
+    if (!gc_threshold_.empty()) {
+      CO_ASSIGN_OR_RETURN(auto rows, storage::WriteBatch::FromBytes(command.write_set));
+      rows.Put(storage::ColumnFamily::kRange, GcThresholdKey(right.range_id()), EncodeGcThreshold(gc_threshold_));
+      command.write_set = rows.TakeBytes();
+    }
+  }
   auto applied = co_await group_->Propose(ctx_, std::move(command));
   if (applied.ok()) co_return absl::OkStatus();
   switch (applied.status().code()) {
@@ -307,6 +343,10 @@ void Replica::Apply(const Work& work, Effects& effects) {
     for (const auto& write : effects.replicated) locks_.OnReplicated(write.key, meta, write.intent, write.strength);
   }
   auto release = [&](std::string_view key) { Released(key, work.ts.now); };
+  for (const auto& [key, txn] : effects.lost) {
+    locks_.Release(key, {}, txn, release);
+    Released(key, work.ts.now);
+  }
   for (const Effects::Resolved& resolved : effects.resolved) {
     if (!IsFinished(resolved.status)) {
       if (resolved.end_key.empty()) locks_.OnIntentMoved(resolved.key, resolved.txn.id());

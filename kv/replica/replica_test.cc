@@ -442,6 +442,49 @@ TEST_F(ReplicaTest, ABatchWhoseLeaseWentBeforeItAppliedIsEvaluatedAgain) {
   EXPECT_EQ(group_->proposals, 1);
 }
 
+TEST_F(ReplicaTest, GarbageGoesAndReadsBelowTheThresholdAreRefused) {
+  Put(kA, "1");
+  const Timestamp before = clock_.Now();
+  Put(kA, "2");
+  Put(kB, "1");
+  auto removal = Batch();
+  removal.add_requests()->mutable_delete_()->set_key(kB);
+  Ok(removal);
+  const Timestamp threshold = clock_.Now();
+  Put(kA, "3");
+  auto read_at = [&](Timestamp ts) {
+    auto read = Batch();
+    read.mutable_header()->set_timestamp(ts.bits);
+    AddGet(read, kA);
+    return Run(read);
+  };
+  EXPECT_EQ(read_at(before).responses(0).get().value(), "1");
+  auto gc = Batch();
+  gc.add_requests()->mutable_gc()->set_key("\xfe");
+  gc.mutable_requests(0)->mutable_gc()->set_threshold(clock_.Now().AddMicros(1'000'000).bits);
+  EXPECT_TRUE(Run(gc).error().has_invalid()) << "not of the future";
+  gc.mutable_requests(0)->mutable_gc()->set_threshold(threshold.bits);
+  auto response = Ok(gc);
+  EXPECT_EQ(response.responses(0).gc().removed(), 3u) << "a's first version, b and its deletion";
+  EXPECT_EQ(Ok(gc).responses(0).gc().removed(), 0u);
+  EXPECT_EQ(group_->stats().versions, 2);
+  for (bool moved : {false, true}) {
+    if (moved) group_->ChangeLease();  // the threshold is durable
+    EXPECT_TRUE(read_at(before).error().has_too_old());
+    EXPECT_EQ(read_at(threshold).responses(0).get().value(), "2");
+    EXPECT_EQ(Get(kA), "3");
+    // A transaction from before cannot tell what was deleted since.
+    auto txn = NewTxn("old");
+    txn.set_read_ts(before.bits);
+    txn.mutable_meta()->set_min_ts(before.bits);
+    auto refresh = In(txn);
+    refresh.mutable_header()->mutable_txn()->set_read_ts(clock_.Now().bits);
+    refresh.add_requests()->mutable_refresh()->set_key(kB);
+    refresh.mutable_requests(0)->mutable_refresh()->set_from(before.bits);
+    EXPECT_TRUE(Run(refresh).error().has_too_old());
+  }
+}
+
 TEST_F(ReplicaTest, ChecksHoldWithTheCommit) {
   Put(kB, "v1");
   for (std::string expected : {"v1", "v0"}) {

@@ -1,8 +1,24 @@
-// The tenants' wall: may this caller send this batch? Default deny, for request types and for keys.
+// The tenants' wall: may this tenant send this batch? Default deny, for request types, for keys and for what this node does not know.
 //
-// A tenant's batch may name only keys of its own keyspace: in every request, in the transaction's anchor and lock spans, in
-// refresh spans and in the transactions that it pushes. What a tenant may ask for is a table in the .cc: a request type that is
-// not in it is refused. Nodes may do everything; operators, proxies, administrators and pool pods have no business here.
+//   request                                              | tenant | keys that must be the tenant's
+//   -----------------------------------------------------+--------+---------------------------------------------------
+//   get, put, delete, conditional_put, increment, check, | yes    | the key
+//     lock, range_stats, lease_info, query_outcome,      |        |
+//     heartbeat_txn                                      |        |
+//   scan, delete_range, query_locks                      | yes    | both ends; an end there must be
+//   refresh                                              | yes    | the key, or both ends
+//   end_txn                                              | yes    | its key, lock spans, writes in flight
+//   query_intent                                         | yes    | the key, the transaction's anchor; not `prevent`
+//   range_lookup                                         | yes    | the key; the answer is filtered
+//   push_txn, query_txn, recover_txn, resolve_intent     | no     | between nodes: who waits for whom, and what became of it
+//   admin_split                                          | no     |
+//
+// Of the header: the tenant's name, if given, is the caller's own; refresh spans, and the transaction's anchor, lock spans and writes in
+// flight are the tenant's.
+// Also refused here, as Invalid: fields and enum values that this node does not know (they might name keys), timestamps further ahead
+// than clocks may differ (they would push others' up), inverted spans, oversized keys, transaction ids of another length, waits without
+// end. What else makes a batch malformed, Validate (kv/api/request.h) says where it is evaluated.
+// Nodes may send everything; others do not get here (tenant/method_access.h).
 #ifndef INSULA_KV_SERVER_AUTHORIZATION_H_
 #define INSULA_KV_SERVER_AUTHORIZATION_H_
 
@@ -10,6 +26,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "base/hlc/hlc.h"
 #include "proto/kv/api.pb.h"
 #include "tenant/tenant.h"
 
@@ -21,15 +38,22 @@ struct TenantScope {
   uint64_t keyspace = 0;
 };
 
-// OK, or kPermissionDenied with what was refused (for the log; an answer to a tenant must not repeat foreign keys: use
-// PermissionDeniedError below).
-absl::Status AuthorizeTenantBatch(const TenantScope& scope, const v1::BatchRequest& batch);
+// The largest batch of a tenant.
+inline constexpr uint64_t kMaxTenantBatchBytes = 48 << 20;
+// No wait of a batch may be longer.
+inline constexpr int64_t kMaxWaitMicros = int64_t{30} * 24 * 3600 * 1'000'000;
 
-// What the caller of a refused batch is told. Names no key.
-absl::Status PermissionDeniedError();
+// OK, or the KV error that the caller is to be told: Unauthorized or Invalid, with the request's index, and no key in it.
+// `latest`: the highest timestamp that a clock can have given. `target` (for the log): what a denied batch reached for, without keys:
+// "keyspace 301", "the meta ranges", "request push_txn".
+absl::Status AuthorizeTenantBatch(const TenantScope& scope, Timestamp latest, const v1::BatchRequest& batch, std::string* target);
 
-// Removes from an answer to a tenant whatever is not of its keyspace (descriptors in lookups, mismatches and updates).
-void FilterForTenant(const TenantScope& scope, v1::BatchResponse* response);
+// What the caller of a denied batch is told. Names no key.
+absl::Status PermissionDeniedError(int request_index);
+
+// Removes from an answer to a tenant whatever is not of its keyspace: descriptors in lookups, mismatches and updates, nodes of others'
+// ranges, keys in errors, and the texts of internal errors. Gives the text that it took away ("": none), for the log.
+std::string FilterForTenant(const TenantScope& scope, v1::BatchResponse* response);
 
 }  // namespace insula::kv
 

@@ -1,23 +1,31 @@
 // The Kv service: one stream per client and node, many batches per message, answers in any order.
 //
-//   stream ─► StreamRequest { calls, cancels } ─► per call: who? (certificate) ─► TenantGate ─► wall ─► replica
-//   stream ◄─ StreamResponse { replies }  ◄──────── replies that are ready together go in one message
+//   stream ─► StreamRequest { calls, cancels }
+//     per call: bounds (Admission) ─► who? (TenantGate) ─► may he? (authorization.h) ─► his turn (Admission) ─► replica ─► answer, filtered
+//   stream ◄─ StreamResponse { replies }: those that are ready together go in one message
 //
-// A client's in-flight bytes are bounded: past the bound its stream is not read until answers went out (HTTP/2's flow control
-// then holds the client back).
+// Nodes' own batches go straight to the replica.
+// Bounds of a stream: past the soft ones a batch is refused (Unavailable, come back later) unless it ends a transaction, since what is
+// under way may wait for just that; past the hard ones the stream is not read until answers went out (HTTP/2's flow control then holds the
+// client back). Answers that the client does not take count as under way; while there are many, no new ones are made.
 #ifndef INSULA_KV_SERVER_BATCH_SERVICE_H_
 #define INSULA_KV_SERVER_BATCH_SERVICE_H_
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "base/async/context.h"
 #include "base/async/task.h"
+#include "base/hlc/hlc.h"
 #include "base/runtime/transport.h"
+#include "kv/server/admission.h"
+#include "kv/server/denial_log.h"
+#include "kv/server/server_metrics.h"
 #include "kv/server/tenant_gate.h"
 #include "proto/kv/api.pb.h"
+#include "tenant/cost_model.h"
 
 namespace insula::kv {
 
@@ -29,33 +37,44 @@ class BatchExecutor {
   virtual Task<v1::BatchResponse> Execute(Context ctx, v1::BatchRequest batch) = 0;
   // Sequence of the lease that this node holds on the range; 0 if it holds none.
   virtual uint64_t LeaseSequence(uint64_t range_id) const = 0;
-};
-
-struct BatchServiceCounters {
-  uint64_t batches = 0;
-  uint64_t denied = 0;
+  // The highest timestamp that a clock of the cluster can have given by now.
+  virtual Timestamp LatestTimestamp() = 0;
 };
 
 class BatchService {
  public:
   static constexpr uint64_t kMaxInFlightBytes = 32 << 20;  // per stream
   static constexpr size_t kMaxInFlightCalls = 4096;        // per stream
+  static constexpr uint64_t kHardInFlightBytes = kMaxInFlightBytes * 5 / 4;
+  static constexpr size_t kHardInFlightCalls = kMaxInFlightCalls * 5 / 4;
+  static constexpr uint64_t kMaxUnsentBytes = 32 << 20;  // of answers, per stream
 
-  BatchService(BatchExecutor* executor, TenantGate* gate) : executor_(executor), gate_(gate) {}
+  // All must outlive the handlers.
+  BatchService(BatchExecutor* executor, TenantGate* gate, Admission* admission, DenialLog* denials, ServerMetrics* metrics)
+      : executor_(executor), gate_(gate), admission_(admission), denials_(denials), metrics_(metrics) {}
 
   // Registers /insula.kv.v1.Kv/Batch; before transport->Listen.
   void Register(Transport* transport);
-  const BatchServiceCounters& counters() const { return counters_; }
 
  private:
   class Session;
-  // Who the caller is decides what it may do.
-  Task<v1::BatchResponse> Serve(Context ctx, const Identity& identity, v1::BatchRequest batch);
+
+  // What lets a batch in, at each door.
+  Task<absl::StatusOr<TenantScope>> Identify(const Context& ctx, const Identity& caller, const PeerIdentity& peer, uint64_t range);
+  absl::Status Authorize(const TenantScope& scope, const Identity& caller, const PeerIdentity& peer, const v1::BatchRequest& batch);
+  void Filter(const TenantScope& scope, v1::BatchResponse* response);
 
   BatchExecutor* executor_;
   TenantGate* gate_;
-  BatchServiceCounters counters_;
+  Admission* admission_;
+  DenialLog* denials_;
+  ServerMetrics* metrics_;
 };
+
+// What `batch`, of so many bytes, is going to do, as far as can be said before.
+KvWork WorkOf(const v1::BatchRequest& batch, uint64_t bytes);
+// Whether others may wait for what the batch does: it ends a transaction, or keeps one alive.
+bool IsFinishing(const v1::BatchRequest& batch);
 
 }  // namespace insula::kv
 

@@ -3,7 +3,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/async/task_group.h"
 #include "base/async/wait.h"
+#include "base/hlc/hlc.h"
 #include "base/log/log.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
@@ -12,13 +14,18 @@
 #include "kv/keys/keys.h"
 #include "kv/multiraft/raft_group.h"
 #include "kv/replica/replica.h"
+#include "kv/server/admission.h"
 #include "kv/server/batch_service.h"
+#include "kv/server/denial_log.h"
 #include "kv/server/node_service.h"
+#include "kv/server/registry_watch.h"
+#include "kv/server/server_metrics.h"
 #include "kv/server/tenant_gate.h"
 #include "kv/server/tenant_service.h"
 #include "kv/server/tenant_store.h"
 #include "kv/store/bootstrap.h"
 #include "kv/store/store.h"
+#include "tenant/method_access.h"
 
 namespace insula::kv {
 namespace {
@@ -48,24 +55,36 @@ class Node::Impl : private BatchExecutor, private SystemLeadership {
  public:
   Impl(const Context& ctx, const Runtime& runtime, Transport* transport, storage::EngineFactory engines, NodeOptions options)
       : options_(std::move(options)),
+        metrics_(options_.metrics == nullptr ? &own_registry_ : options_.metrics),
+        denials_(runtime.executor, &metrics_),
+        guarded_(transport, [this](const Identity& caller, const PeerIdentity& peer, std::string_view method) { denials_.Denied("method", caller, peer, method); }),
         database_(MakeDatabase(ctx, runtime, transport, {.sender = {.bootstrap = Addresses(options_.peers)}, .coordinator = {}})),
-        store_(runtime, transport, std::move(engines), StoreOptionsFor(runtime)),
+        store_(runtime, &guarded_, std::move(engines), StoreOptionsFor(runtime)),
         tenants_(database_.get(), runtime.clock),
         gate_([this](const Context& read, TenantId id) { return tenants_.GetById(read, id); }),
-        batches_(this, &gate_),
-        tenant_service_(&tenants_, this, transport) {
-    batches_.Register(transport);
-    tenant_service_.Register(transport);
-    tenant_service_.SetOnChange([this](TenantId id) { gate_.Forget(id); });
-    RegisterNodeService(transport, [this](const v1::NodeStatusRequest& request, v1::NodeStatusResponse* out) { FillStatus(request, out); });
+        admission_(runtime.executor, &metrics_),
+        batches_(this, &gate_, &admission_, &denials_, &metrics_),
+        tenant_service_(&tenants_, this, transport),
+        watch_(this, transport, AddressOf(options_.peers, options_.node_id), &gate_),
+        tasks_(ctx) {
+    gate_.SetOnRecord([this](const TenantRecord& record) { admission_.SetShare(record.id(), record.node_share()); });
+    gate_.SetOnRefused([this](TenantId tenant, const absl::Status& why) { admission_.TurnAway(tenant, why); });
+    batches_.Register(&guarded_);
+    tenant_service_.Register(&guarded_);
+    RegisterNodeService(&guarded_, [this](const v1::NodeStatusRequest& request, v1::NodeStatusResponse* out) { FillStatus(request, out); });
   }
 
   Task<absl::Status> Start(const Context& ctx) {
     CO_RETURN_IF_ERROR(co_await store_.Start(ctx));
     store_.SetSender(&database_->sender());
+    tasks_.Spawn(watch_.Run(tasks_.ctx()));
     co_return absl::OkStatus();
   }
-  Task<absl::Status> Stop(const Context& ctx) { return store_.Stop(ctx); }
+  Task<absl::Status> Stop(const Context& ctx) {
+    tasks_.Cancel();
+    co_await tasks_.Wait();
+    co_return co_await store_.Stop(ctx);
+  }
 
   absl::Status Ready() const {
     if (!store_.started()) return absl::UnavailableError("the store is starting");
@@ -81,7 +100,6 @@ class Node::Impl : private BatchExecutor, private SystemLeadership {
   Store& store() { return store_; }
   const Store& store() const { return store_; }
   Database* database() { return database_.get(); }
-  const BatchServiceCounters& counters() const { return batches_.counters(); }
 
  private:
   StoreOptions StoreOptionsFor(const Runtime& runtime) {
@@ -118,7 +136,8 @@ class Node::Impl : private BatchExecutor, private SystemLeadership {
     std::shared_ptr<RaftGroup> group = store_.Find(range);
     if (group == nullptr) {
       absl::Status problem = store_.RangeProblem(range);
-      co_return ErrorResponse(UnavailableKvError(problem.ok() ? StrCat("range ", range, " is not on this node") : std::string(problem.message())));
+      if (!problem.ok()) LOG_DEBUG("a batch met a range that does not serve", {"range", range}, {"why", problem});
+      co_return ErrorResponse(UnavailableKvError(StrCat("range ", range, problem.ok() ? " is not on this node" : " is damaged or stopped on this node")));
     }
     std::shared_ptr<Replica> replica = ReplicaOf(*group);
     if (replica == nullptr) co_return ErrorResponse(UnavailableKvError(StrCat("range ", range, " is not initialized on this node")));
@@ -129,6 +148,12 @@ class Node::Impl : private BatchExecutor, private SystemLeadership {
     if (group == nullptr) return 0;
     LeaseCheck check = group->CheckLease(group->clock().Peek());
     return check.valid() ? check.lease.sequence : 0;
+  }
+
+  // Two clocks may each be off by the maximum, and a transaction's limit lies one above its clock.
+  Timestamp LatestTimestamp() override {
+    const HybridClock& clock = store_.clock();
+    return clock.Peek().AddMicros(3 * std::chrono::duration_cast<std::chrono::microseconds>(clock.max_offset()).count());
   }
 
   // SystemLeadership.
@@ -150,13 +175,20 @@ class Node::Impl : private BatchExecutor, private SystemLeadership {
   Condition& changed() override { return lease_changed_; }
 
   NodeOptions options_;
+  metrics::Registry own_registry_;
+  ServerMetrics metrics_;
+  DenialLog denials_;
+  GuardedTransport guarded_;
   Condition lease_changed_;
   std::unique_ptr<ClientDatabase> database_;
   Store store_;
   TenantStore tenants_;
   TenantGate gate_;
+  Admission admission_;
   BatchService batches_;
   TenantService tenant_service_;
+  RegistryWatch watch_;
+  TaskGroup tasks_;
 };
 
 Node::Node(const Context& ctx, const Runtime& runtime, Transport* transport, storage::EngineFactory engines, NodeOptions options)
@@ -167,8 +199,6 @@ Task<absl::Status> Node::Start(const Context& ctx) { return impl_->Start(ctx); }
 Task<absl::Status> Node::Stop(const Context& ctx) { return impl_->Stop(ctx); }
 absl::Status Node::ready() const { return impl_->Ready(); }
 uint64_t Node::leases() const { return impl_->store().started() ? impl_->store().lease_count() : 0; }
-uint64_t Node::batches() const { return impl_->counters().batches; }
-uint64_t Node::denied() const { return impl_->counters().denied; }
 uint64_t Node::unflushed_bytes() const { return impl_->store().started() ? impl_->store().engine().unflushed_bytes() : 0; }
 void Node::FillStatus(const v1::NodeStatusRequest& request, v1::NodeStatusResponse* out) const { impl_->FillStatus(request, out); }
 Database* Node::database() { return impl_->database(); }

@@ -20,6 +20,7 @@
 #include "base/async/task.h"
 #include "base/runtime/runtime.h"
 #include "base/runtime/transport.h"
+#include "base/metrics/metrics.h"
 #include "kv/api/txn.h"
 #include "kv/storage/engine.h"
 #include "proto/kv/status.pb.h"
@@ -36,6 +37,7 @@ struct NodeOptions {
   std::string version;                    // for status
   std::function<void(StoreOptions&)> tune_store = [](StoreOptions&) {};  // simulation: small logs, early truncation
   std::function<void(absl::Status)> on_fatal = [](absl::Status) {};  // the store cannot go on: end the process
+  metrics::Registry* metrics = nullptr;   // gets what the node counts; null: nobody looks
 };
 
 class Node {
@@ -50,8 +52,6 @@ class Node {
   // OK when started and all replicas have applied what was known to be committed.
   absl::Status ready() const;
   uint64_t leases() const;
-  uint64_t batches() const;
-  uint64_t denied() const;
   uint64_t unflushed_bytes() const;
   void FillStatus(const v1::NodeStatusRequest& request, v1::NodeStatusResponse* out) const;
   // Reaches all keys of the cluster, with the node's identity.

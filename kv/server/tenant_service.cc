@@ -1,11 +1,11 @@
 #include "kv/server/tenant_service.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "base/async/task_group.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
+#include "tenant/method_access.h"
 #include "tenant/tenant.h"
 
 namespace insula::kv {
@@ -17,9 +17,9 @@ namespace {
 constexpr char kAdmin[] = "/insula.tenant.v1.TenantAdmin/";
 constexpr char kRegistry[] = "/insula.tenant.v1.Registry/";
 
-absl::Status Authorize(const Identity& caller, const std::vector<Role>& roles) {
-  if (std::find(roles.begin(), roles.end(), caller.role) != roles.end()) return absl::OkStatus();
-  return absl::PermissionDeniedError(StrCat(caller.ToString(), " may not call this method"));
+absl::Status Authorize(const Identity& caller, std::string_view method) {
+  if (MayCall(caller.role, method)) return absl::OkStatus();
+  return absl::PermissionDeniedError(StrCat(caller.ToString(), " may not call ", method));
 }
 
 std::string AsResponse(TenantRecord record) {
@@ -37,10 +37,10 @@ absl::StatusOr<Request> Parse(const std::string& bytes) {
 
 }  // namespace
 
-void TenantService::AddUnary(Transport* server, std::string method, std::vector<Role> roles, Local local) {
-  server->Handle(method, [this, method, roles = std::move(roles), local = std::move(local)](Context ctx, std::unique_ptr<MessageStream> stream) -> Task<absl::Status> {
+void TenantService::AddUnary(Transport* server, std::string method, Local local) {
+  server->Handle(method, [this, method, local = std::move(local)](Context ctx, std::unique_ptr<MessageStream> stream) -> Task<absl::Status> {
     Identity caller = IdentifyPeer(stream->peer());
-    CO_RETURN_IF_ERROR(Authorize(caller, roles));
+    CO_RETURN_IF_ERROR(Authorize(caller, method));
     CO_ASSIGN_OR_RETURN(auto request, co_await stream->Receive(ctx));
     if (!request) co_return absl::InvalidArgumentError("there is no request");
     CO_ASSIGN_OR_RETURN(SystemLeadership::Leader leader, co_await leadership_->Find(ctx));
@@ -66,30 +66,30 @@ Task<absl::Status> TenantService::Relay(const Context& ctx, std::string address,
 
 void TenantService::Register(Transport* server) {
   using Bytes = absl::StatusOr<std::string>;
-  AddUnary(server, StrCat(kAdmin, "Create"), {Role::kAdmin, Role::kNode}, [this](Context ctx, std::string bytes) -> Task<Bytes> {
+  AddUnary(server, StrCat(kAdmin, "Create"), [this](Context ctx, std::string bytes) -> Task<Bytes> {
     CO_ASSIGN_OR_RETURN(auto request, Parse<pb::CreateTenantRequest>(bytes));
     CO_ASSIGN_OR_RETURN(TenantRecord record, co_await store_->Create(ctx, std::move(request)));
     Changed(record.id(), record);
     co_return AsResponse(std::move(record));
   });
-  AddUnary(server, StrCat(kAdmin, "Get"), {Role::kAdmin, Role::kOperator, Role::kNode}, [this](Context ctx, std::string bytes) -> Task<Bytes> {
+  AddUnary(server, StrCat(kAdmin, "Get"), [this](Context ctx, std::string bytes) -> Task<Bytes> {
     CO_ASSIGN_OR_RETURN(auto request, Parse<pb::GetTenantRequest>(bytes));
     CO_ASSIGN_OR_RETURN(TenantRecord record, co_await store_->Get(ctx, request.cluster()));
     co_return AsResponse(std::move(record));
   });
-  AddUnary(server, StrCat(kAdmin, "List"), {Role::kAdmin, Role::kNode}, [this](Context ctx, std::string) -> Task<Bytes> {
+  AddUnary(server, StrCat(kAdmin, "List"), [this](Context ctx, std::string) -> Task<Bytes> {
     CO_ASSIGN_OR_RETURN(auto records, co_await store_->List(ctx));
     pb::ListTenantsResponse response;
     for (auto& record : records) *response.add_tenants() = std::move(record);
     co_return response.SerializeAsString();
   });
-  AddUnary(server, StrCat(kRegistry, "Update"), {Role::kOperator, Role::kNode}, [this](Context ctx, std::string bytes) -> Task<Bytes> {
+  AddUnary(server, StrCat(kRegistry, "Update"), [this](Context ctx, std::string bytes) -> Task<Bytes> {
     CO_ASSIGN_OR_RETURN(auto request, Parse<pb::UpdateTenantRequest>(bytes));
     CO_ASSIGN_OR_RETURN(TenantRecord record, co_await store_->Update(ctx, request.record(), request.expected_revision()));
     Changed(record.id(), record);
     co_return AsResponse(std::move(record));
   });
-  AddUnary(server, StrCat(kRegistry, "Purge"), {Role::kOperator, Role::kNode}, [this](Context ctx, std::string bytes) -> Task<Bytes> {
+  AddUnary(server, StrCat(kRegistry, "Purge"), [this](Context ctx, std::string bytes) -> Task<Bytes> {
     CO_ASSIGN_OR_RETURN(auto request, Parse<pb::PurgeTenantRequest>(bytes));
     CO_RETURN_IF_ERROR(co_await store_->Purge(ctx, request.id()));
     Changed(request.id(), std::nullopt);
@@ -97,7 +97,7 @@ void TenantService::Register(Transport* server) {
   });
   server->Handle(StrCat(kRegistry, "Watch"), [this](Context ctx, std::unique_ptr<MessageStream> stream) -> Task<absl::Status> {
     Identity caller = IdentifyPeer(stream->peer());
-    CO_RETURN_IF_ERROR(Authorize(caller, {Role::kOperator, Role::kNode}));
+    CO_RETURN_IF_ERROR(Authorize(caller, StrCat(kRegistry, "Watch")));
     CO_ASSIGN_OR_RETURN(auto request, co_await stream->Receive(ctx));
     if (!request) co_return absl::InvalidArgumentError("there is no request");
     CO_ASSIGN_OR_RETURN(SystemLeadership::Leader leader, co_await leadership_->Find(ctx));

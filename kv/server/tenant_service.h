@@ -3,13 +3,7 @@
 //   caller ─► any node ─┬─ leads the system range: serves it, tells its watchers
 //                       └─ does not: relays to the leader as node-N; a relayed call is not relayed again
 //
-//   method              | admin | operator | node
-//   --------------------+-------+----------+------
-//   TenantAdmin.Create  |  yes  |          | yes
-//   TenantAdmin.Get     |  yes  |   yes    | yes
-//   TenantAdmin.List    |  yes  |          | yes
-//   Registry.*          |       |   yes    | yes
-//
+// Who may call what: tenant/method_access.h.
 // All changes go through one node at a time, so its watchers miss none: a watch ends when the leadership does, and the next one
 // begins with the full state.
 #ifndef INSULA_KV_SERVER_TENANT_SERVICE_H_
@@ -60,7 +54,7 @@ class TenantService {
   // Answers one request locally, as bytes.
   using Local = std::function<Task<absl::StatusOr<std::string>>(Context ctx, std::string request)>;
 
-  void AddUnary(Transport* server, std::string method, std::vector<Role> roles, Local local);
+  void AddUnary(Transport* server, std::string method, Local local);
   Task<absl::Status> Relay(const Context& ctx, std::string address, std::string method, std::string request, MessageStream& caller);
   Task<absl::Status> Watch(const Context& ctx, MessageStream& caller);
   void Changed(TenantId id, std::optional<TenantRecord> record);

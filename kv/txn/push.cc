@@ -24,12 +24,15 @@ PushDecision DecidePush(const v1::PushTxnRequest& push, const std::optional<v1::
     decision.kind = PushDecision::kDone;
     return decision;
   }
+  const v1::Transaction* row = record ? &*record : nullptr;
+  const bool expired = IsExpired(push.pushee(), row, now);
   if (pushee.status() == v1::STAGING) {
-    decision.kind = PushDecision::kRecover;
+    pushee.mutable_meta()->set_write_ts(record->meta().write_ts());  // what was staged, and nothing else, is to be recovered
+    decision.kind = expired ? PushDecision::kRecover : PushDecision::kWait;
+    decision.expires = Expiry(push.pushee(), row);
     return decision;
   }
-  const v1::Transaction* row = record ? &*record : nullptr;
-  if (IsExpired(push.pushee(), row, now)) {
+  if (expired) {
     decision.kind = PushDecision::kAbort;
     pushee.set_status(v1::ABORTED);
     return decision;
@@ -51,8 +54,7 @@ PushDecision DecidePush(const v1::PushTxnRequest& push, const std::optional<v1::
     return decision;
   }
   decision.kind = PushDecision::kWait;
-  int64_t expiry_micros = std::chrono::duration_cast<std::chrono::microseconds>(kTxnExpiry).count();
-  decision.expires = LastActive(push.pushee(), row).AddMicros(expiry_micros);
+  decision.expires = Expiry(push.pushee(), row);
   return decision;
 }
 

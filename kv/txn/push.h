@@ -3,7 +3,8 @@
 //   pushee                             | TOUCH | TIMESTAMP                         | ABORT
 //   -----------------------------------+-------+-----------------------------------+------------------------
 //   committed, aborted, or never to be | done  | done                              | done
-//   STAGING                            | recover first (kv/txn/recovery.h), then again
+//   STAGING, alive                     | wait: its coordinator is about to end it
+//   STAGING, expired                   | recover first (kv/txn/recovery.h), then again
 //   expired                            | abort | abort                             | abort
 //   alive                              | wait  | move it if it is weakly isolated, | abort if the pusher's
 //                                      |       | or of lower priority; else wait   | priority is higher; else wait

@@ -73,8 +73,14 @@ TEST(Push, HigherPriorityWins) {
   EXPECT_EQ(Decide(push, std::nullopt).kind, PushDecision::kMove);
 }
 
-TEST(Push, AStagingTransactionIsRecoveredFirst) {
-  EXPECT_EQ(Decide(Push(v1::PUSH_ABORT), Record(v1::STAGING), true, At(100)).kind, PushDecision::kRecover);
+TEST(Push, AStagingTransactionIsWaitedForAndRecoveredOnceItHasExpired) {
+  auto push = Push(v1::PUSH_ABORT);
+  EXPECT_EQ(Decide(push, Record(v1::STAGING), true, At(100)).kind, PushDecision::kRecover);
+  push.mutable_pusher()->set_priority(1);  // nobody ends or moves it: it may be committed already
+  for (auto kind : {v1::PUSH_ABORT, v1::PUSH_TIMESTAMP, v1::PUSH_TOUCH}) {
+    push.set_kind(kind);
+    EXPECT_EQ(Decide(push, Record(v1::STAGING)).kind, PushDecision::kWait);
+  }
 }
 
 v1::TxnMeta Txn(std::string id, uint64_t min_ts) {

@@ -81,8 +81,6 @@ Timestamp LastActive(const v1::TxnMeta& meta, const v1::Transaction* record) {
   return last;
 }
 
-bool IsExpired(const v1::TxnMeta& meta, const v1::Transaction* record, Timestamp now) {
-  return LastActive(meta, record).AddMicros(Micros(kTxnExpiry)) < now;
-}
+Timestamp Expiry(const v1::TxnMeta& meta, const v1::Transaction* record) { return LastActive(meta, record).AddMicros(Micros(kTxnExpiry)); }
 
 }  // namespace insula::kv

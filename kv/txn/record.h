@@ -4,7 +4,7 @@
 //   outcome  anchor ‖ 'o' ‖ id   version byte ‖ status byte ‖ commit timestamp ‖ written at (8 bytes each, big-endian)
 //
 //   (none) ──heartbeat──► PENDING ──► COMMITTED ──► (removed when every intent is resolved)
-//      │                     │  └──► STAGING ──► COMMITTED or, by recovery, ABORTED
+//      │                     │  └──► STAGING ──► COMMITTED or, by recovery or its coordinator, ABORTED
 //      └──────push───────────┴────► ABORTED (a marker in memory if there was no record)
 //
 // An outcome COMMITTED is written with the commit itself; an outcome ABORTED by QueryOutcome, and no commit passes it. Outcomes are
@@ -46,7 +46,8 @@ absl::StatusOr<TxnOutcome> DecodeOutcome(std::string_view bytes);
 
 // When the transaction last gave a sign of life, as far as `meta` (what its intents and locks carry) and its record (null: none) tell.
 Timestamp LastActive(const v1::TxnMeta& meta, const v1::Transaction* record);
-bool IsExpired(const v1::TxnMeta& meta, const v1::Transaction* record, Timestamp now);
+Timestamp Expiry(const v1::TxnMeta& meta, const v1::Transaction* record);
+inline bool IsExpired(const v1::TxnMeta& meta, const v1::Transaction* record, Timestamp now) { return Expiry(meta, record) < now; }
 inline bool IsFinished(v1::TxnStatus status) { return status == v1::COMMITTED || status == v1::ABORTED; }
 
 }  // namespace insula::kv

@@ -31,6 +31,7 @@ Task<absl::StatusOr<v1::Transaction>> RecoverTxn(const Context& ctx, Sender& sen
       *query->mutable_txn() = staging.meta();
       query->mutable_txn()->set_sequence(staging.in_flight(i).sequence());
       query->set_prevent(true);
+      query->set_lock(staging.in_flight(i).lock());
     }
     v1::BatchResponse response = co_await sender.Send(ctx, std::move(batch));
     if (response.has_error()) co_return FromKvError(response.error());
@@ -41,6 +42,7 @@ Task<absl::StatusOr<v1::Transaction>> RecoverTxn(const Context& ctx, Sender& sen
   recover->set_key(staging.meta().anchor_key());
   recover->set_txn_id(staging.meta().id());
   recover->set_implicitly_committed(all_there);
+  recover->set_staged_ts(staging.meta().write_ts());
   v1::BatchResponse response = co_await sender.Send(ctx, std::move(batch));
   if (response.has_error()) co_return FromKvError(response.error());
   co_return response.responses(0).recover_txn().txn();

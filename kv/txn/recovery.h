@@ -6,6 +6,9 @@
 //        all there  ──► RecoverTxn(implicitly committed): COMMITTED
 //        one is not ──► it never will be now (the timestamp cache sees to it) ──► RecoverTxn: ABORTED
 //
+// A lock that is to be replicated with the commit counts like a write; where it is not there, its unreplicated lock is dropped, and
+// that it was lost is found out when it is to be replicated. What was found holds for the timestamp of the record that was looked at:
+// one that is STAGING at another by then is left alone.
 // A coordinator that is alive after all does the same thing by itself; whoever comes second finds the record finished.
 #ifndef INSULA_KV_TXN_RECOVERY_H_
 #define INSULA_KV_TXN_RECOVERY_H_

@@ -120,7 +120,8 @@ absl::StatusOr<ExprPtr> Binder::Constant(const ast::Constant& c) {
     case ast::ConstantKind::kFloat: {
       if (c.text.find_first_of(".eE") == std::string::npos) {
         auto v = ParseInteger(c.text, oid::kInt8);
-        if (v.ok()) return make(oid::kInt8, Datum::Int(*v));
+        // -2147483648 is one constant, and an int4.
+        if (v.ok()) return make(*v == INT32_MIN ? oid::kInt4 : oid::kInt8, Datum::Int(*v));
       }
       auto n = Numeric::Parse(c.text);
       if (!n.ok()) return WithPosition(n.status(), Position(c.position));

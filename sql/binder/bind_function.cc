@@ -232,6 +232,9 @@ absl::StatusOr<ExprPtr> Binder::Function(const ast::FunctionCall& f, Scope& scop
       return Error(sqlstate::kWrongObjectType, StrCat("OVER specified, but ", name, " is not a window function nor an aggregate function"), f.position);
     }
     if (call.function->returns_set) RETURN_IF_ERROR(CheckSetFunctionAllowed(scope, f.position));
+    if (f.variadic && call.function->variadic == oid::kAny && !args.empty() && !IsArray(args.back()->type.oid)) {
+      return Error(sqlstate::kDatatypeMismatch, "VARIADIC argument must be an array", LeftmostPosition(*args.back()));
+    }
     return FinishCall(call, std::move(args), f.variadic, f.position);
   }
   if (f.over) return Window(f, call, std::move(args), scope);
@@ -362,6 +365,8 @@ absl::StatusOr<WindowFrame> Binder::Frame(const ast::WindowDefinition& w, const 
       const bool time = key == oid::kDate || key == oid::kTimestamp || key == oid::kTimestamptz || key == oid::kTime || key == oid::kTimetz;
       type.oid = time ? oid::kInterval : key == oid::kFloat4 ? oid::kFloat8 : key;
       name = "RANGE";
+      auto integer = [](Oid t) { return t == oid::kInt2 || t == oid::kInt4 || t == oid::kInt8; };
+      if (integer(key) && integer(x->type.oid)) type = x->type;
     }
     const SqlType from = x->type;
     ASSIGN_OR_RETURN(x, Coerce(std::move(x), type, CastContext::kImplicit));

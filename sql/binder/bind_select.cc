@@ -55,7 +55,7 @@ int FigureName(const ast::Expr& e, std::string* name) {
       while (select->left) select = select->left.get();
       if (select->items.empty()) return select->values.empty() ? 0 : set("column1", 2);
       if (!select->items[0].alias.empty()) return set(select->items[0].alias, 2);
-      return FigureName(*select->items[0].expr, name);
+      return FigureName(*select->items[0].expr, name) > 0 ? 2 : set("?column?", 2);
     }
     default: return 0;
   }
@@ -73,7 +73,11 @@ std::string_view LockName(ast::LockStrength s) {
 
 }  // namespace
 
-std::string Binder::NameOf(const ast::Expr& e) const {
+std::string Binder::NameOf(const ast::Expr& e, const sql::Expr* bound) const {
+  // (SELECT * FROM t): only its columns know.
+  if (e.kind == ast::ExprKind::kSubquery && e.As<ast::Subquery>().subquery == ast::SubqueryKind::kScalar && bound != nullptr) {
+    if (const auto* s = bound->TryAs<SubqueryExpr>()) return out_->columns[s->column].name;
+  }
   std::string name;
   return FigureName(e, &name) > 0 ? name : "?column?";
 }
@@ -125,7 +129,7 @@ absl::StatusOr<std::vector<Binder::Target>> Binder::Targets(const std::vector<as
       for (auto& [name, f] : columns) out.push_back({name, std::move(f), 0, false, item.position});
       continue;
     }
-    out.push_back({item.alias.empty() ? NameOf(*item.expr) : item.alias, std::move(e), 0, false, item.position});
+    out.push_back({item.alias.empty() ? NameOf(*item.expr, e.get()) : item.alias, std::move(e), 0, false, item.position});
   }
   if (out.size() > 1664) return PgError("54011", "target lists can have at most 1664 entries");
   return out;
@@ -189,7 +193,7 @@ absl::StatusOr<QueryResult> Binder::Select(const ast::SelectStatement& s, Scope&
   scope.grouped = !s.group_by.empty() || s.having != nullptr;
   scope.window_definitions = &s.windows;
   ASSIGN_OR_RETURN(std::vector<Target> targets, Targets(s.items, scope));
-  if (resolve_unknown) {
+  if (resolve_unknown || s.distinct) {  // to compare values is to know their type
     for (Target& t : targets) {
       ASSIGN_OR_RETURN(t.expr, ResolveUnknown(std::move(t.expr)));
     }

@@ -237,7 +237,8 @@ class Binder {
     int position = 0;
   };
   absl::StatusOr<std::vector<Target>> Targets(const std::vector<ast::SelectItem>& items, Scope& scope);
-  std::string NameOf(const ast::Expr& e) const;
+  // `bound`: the same expression bound, if it is.
+  std::string NameOf(const ast::Expr& e, const sql::Expr* bound = nullptr) const;
   absl::StatusOr<LogicalPtr> ProjectTargets(LogicalPtr plan, std::vector<Target>* targets, Scope& scope, LogicalPtr* source);
   absl::StatusOr<LogicalPtr> Limit(const ast::SelectStatement& s, LogicalPtr plan, const std::vector<SortKey>& order, Scope& scope);
   absl::StatusOr<std::shared_ptr<LogicalLock>> Lock(const ast::SelectStatement& s, std::vector<Target>* targets, Scope& scope);

@@ -203,7 +203,9 @@ absl::StatusOr<std::unique_ptr<CopyFrom>> CopyFrom::Begin(const ast::CopyStateme
   binding.search_path = context->search_path;
   binding.functions = context->functions;
   binding.allow_parameters = false;
-  ASSIGN_OR_RETURN(TablePtr table, ResolveTable(s.table, binding));
+  ast::RelationName name = s.table;
+  name.position = 0;  // these errors do not point into the statement
+  ASSIGN_OR_RETURN(TablePtr table, ResolveTable(name, binding));
   if (table->kind == RelationKind::kView) {
     return PgErrorBuilder(sqlstate::kWrongObjectType, StrCat("cannot copy to view \"", table->name, "\""))
         .Hint("To enable copying to a view, provide an INSTEAD OF INSERT trigger.")

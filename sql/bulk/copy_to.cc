@@ -152,7 +152,9 @@ absl::StatusOr<std::unique_ptr<CopyTo>> CopyTo::Begin(const ast::CopyStatement& 
       return PgError(sqlstate::kFeatureNotSupported, "COPY query must have a RETURNING clause");
     }
   } else {
-    ASSIGN_OR_RETURN(TablePtr table, ResolveTable(s.table, binding));
+    ast::RelationName name = s.table;
+    name.position = 0;  // these errors do not point into the statement
+    ASSIGN_OR_RETURN(TablePtr table, ResolveTable(name, binding));
     if (table->kind == RelationKind::kView) {
       return PgErrorBuilder(sqlstate::kWrongObjectType, StrCat("cannot copy from view \"", table->name, "\"")).Hint("Try the COPY (SELECT ...) TO variant.").Build();
     }

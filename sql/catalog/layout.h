@@ -3,7 +3,7 @@
 //   keyspace ‖ table ‖ index ‖ columns
 //   table  index  columns      value
 //   -----  -----  -----------  ------------------------------------------------------------
-//   1      1      –            catalog version: decimal text; absent = 0, the untouched tenant
+//   1      1      –            catalog version N as the text "v1:N"; absent = 0, the untouched tenant
 //   2      1      oid          Descriptor (proto/sql/descriptor.proto)
 //   3      1      –            counter: the last OID given out, minus kFirstNormalOid - 1
 //   4      1      storage id   counter of a sequence: its last value minus (start - increment)

@@ -1,5 +1,7 @@
 #include "sql/catalog/table_info.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace insula::sql {
@@ -75,6 +77,7 @@ void FillTable(const v1::Descriptor& descriptor, const v1::TableStatistics* stat
   for (const auto& c : table.columns()) out->columns.push_back(MakeColumn(c));
   for (const auto& i : table.indexes()) out->indexes.push_back(MakeIndex(table, i));
   for (const auto& c : table.checks()) out->checks.push_back({c.oid(), c.name(), c.expression(), c.validated()});
+  std::sort(out->checks.begin(), out->checks.end(), [](const CheckInfo& a, const CheckInfo& b) { return a.name < b.name; });
   for (const auto& k : table.foreign_keys()) {
     const v1::Descriptor* referenced = find(k.referenced_table());
     if (referenced != nullptr && referenced->has_table()) out->foreign_keys.push_back(MakeForeignKey(descriptor, k, *referenced));

@@ -1,14 +1,15 @@
 // Virtual tables: the rows of pg_catalog and information_schema, made on demand from descriptors and registries.
 //
-// One file per table or theme lists its columns (with PostgreSQL's OIDs and types) and a function that writes its rows:
+//   relation_facts.cc: OID, kind, columns ──► VirtualTable ◄── kFillers (virtual_table.cc): who writes the rows
 //
-//   const VirtualTableDefinition kPgNamespace = {
-//       1615-like OID, "pg_catalog", "pg_namespace",
-//       {{"oid", oid::kOid}, {"nspname", oid::kName}, …},
-//       [](VirtualScan& scan) { for (const auto& s : scan.snapshot.Schemas()) scan.Row().Oid(s.oid).Text(s.name)…; }};
+// A filler goes over the snapshot and gives one row after the other, a cell per column of the facts, in order:
 //
-// A scan asks for some columns only; writing a value of another column costs nothing.
-// Thread safety: definitions are immutable; one thread.
+//   void FillPgTablespace(VirtualScan& scan) {
+//     scan.Row(kDefaultTablespace, "pg_default", kBootstrapRoleOid, nullptr, nullptr);
+//   }
+//
+// Tables without a filler are empty. A scan asks for some columns only; a cell of another column is not kept (virtual_scan.h).
+// Thread safety: made once, immutable after that.
 #ifndef INSULA_SQL_CATALOG_VIRTUAL_TABLE_H_
 #define INSULA_SQL_CATALOG_VIRTUAL_TABLE_H_
 

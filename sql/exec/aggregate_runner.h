@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -26,7 +27,10 @@ class AggregateRunner {
 
   // No groups. 0A000 if the function is not implemented.
   absl::Status Reset();
-  void AddGroups(size_t n) { aggregator_->AddGroups(n); }
+  // Groups 0 … total-1 exist from now on.
+  void GrowTo(size_t total) { aggregator_->AddGroups(total); }
+  // What Update evaluates on every row; for ReserveSequences.
+  std::span<Evaluator> arguments() { return args_; }
   // Row i belongs to groups[i].
   absl::Status Update(EvalContext& eval, const RowView& rows, const std::vector<uint32_t>& groups);
   // Appends the results of groups [begin, end).

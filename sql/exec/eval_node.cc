@@ -167,6 +167,40 @@ class FunctionNode : public ArgsNode {
   const FunctionInfo* function_;
 };
 
+// concat(VARIADIC array) and its kin: the array's elements are the arguments, so their number differs from row to row.
+class SpreadNode : public ArgsNode {
+ public:
+  explicit SpreadNode(const FunctionExpr& e) : ArgsNode(e.type, MakeNodes(e.args)), function_(e.function) {}
+
+ protected:
+  absl::Status Compute(EvalContext& eval, size_t rows) override {
+    result_.Reset(type_);
+    const Vector& arrays = *values_.back();
+    const SqlType element{ElementTypeOf(arrays.type().oid), -1};
+    Vector one;
+    for (size_t i = 0; i < rows; ++i) {
+      if (arrays.IsNull(i) && function_->name != "format") {
+        result_.AppendNull();
+        continue;
+      }
+      std::vector<Vector> args;
+      for (size_t a = 0; a + 1 < values_.size(); ++a) args.emplace_back().Slice(*values_[a], i, 1);
+      if (!arrays.IsNull(i)) {
+        ASSIGN_OR_RETURN(ArrayValue array, ArrayValue::Decode(arrays.bytes(i)));
+        for (const Datum& v : array.elements) args.emplace_back(element).Append(v);
+      }
+      std::vector<const Vector*> pointers;
+      for (const Vector& v : args) pointers.push_back(&v);
+      RETURN_IF_ERROR(sql::Evaluate(*function_, type_, *eval.functions, pointers, 1, &one));
+      result_.AppendFrom(one, 0);
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  const FunctionInfo* function_;
+};
+
 class CastNode : public EvalNode {
  public:
   explicit CastNode(const CastExpr& e) : EvalNode(e.type), arg_(MakeEvalNode(e.args[0])), context_(e.context) {
@@ -471,7 +505,11 @@ EvalNodePtr MakeBareNode(const ExprPtr& expr) {
     case ExprKind::kParameter: return std::make_unique<ParameterNode>(expr->As<ParameterExpr>());
     case ExprKind::kExecParam: return std::make_unique<ExecParamNode>(expr->As<ExecParamExpr>());
     case ExprKind::kColumn: return std::make_unique<ColumnNode>(expr->type, expr->As<ColumnExpr>().slot);
-    case ExprKind::kFunction: return std::make_unique<FunctionNode>(expr->As<FunctionExpr>());
+    case ExprKind::kFunction: {
+      const auto& f = expr->As<FunctionExpr>();
+      if (f.variadic && f.function->variadic == oid::kAny && IsArray(f.args.back()->type.oid)) return std::make_unique<SpreadNode>(f);
+      return std::make_unique<FunctionNode>(f);
+    }
     case ExprKind::kCast: return std::make_unique<CastNode>(expr->As<CastExpr>());
     case ExprKind::kMinMax: return std::make_unique<MinMaxNode>(expr->As<MinMaxExpr>());
     case ExprKind::kInList: return std::make_unique<InListNode>(expr->As<InListExpr>());

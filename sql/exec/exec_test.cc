@@ -21,6 +21,9 @@ TEST_F(ExecTest, Expressions) {
   EXPECT_EQ(Run("select nullif(x, 2), greatest(x, 2), least(x, 2, null) from (values (1), (2), (null)) v (x)"), "1|2|1\n-|2|2\n-|2|2\n");
   EXPECT_EQ(Run("select x = any (array[1, 2]), x <> all (array[1, 2]) from (values (1), (3), (null)) v (x)"), "t|f\nf|t\n-|-\n");
   EXPECT_EQ(Run("select (1, 2) < (1, 3), (1, null) < (1, 3), (2, null) < (1, 3), row(1, 'a')"), "t|-|f|(1,a)\n");
+  EXPECT_EQ(Run("select concat(variadic array[1, 2, null]), concat_ws('-', variadic x), format('%s, %s', variadic array['a', 'b']) from (values ('{1,2}'::int[]), ('{}'), (null)) v (x)"),
+            "12|1-2|a, b\n12||a, b\n12|-|a, b\n");
+  EXPECT_EQ(Run("select concat(variadic 10)"), "ERROR 42804: VARIADIC argument must be an array");
   EXPECT_EQ(Run("select (array[1, 2, 3])[2], (array[1, 2, 3])[2:]"), "2|{2,3}\n");
   EXPECT_EQ(Run("select 1 / 0"), "ERROR 22012: division by zero");
   EXPECT_EQ(Run("select (x is true), (x is not false), (x is unknown) from (values (true), (false), (null)) v (x)"), "t|t|f\nf|f|f\nf|t|t\n");
@@ -56,6 +59,12 @@ TEST_F(ExecTest, IndexScans) {
   EXPECT_EQ(Run("select count(*) from t where a = any (array[1, 2, null])"), "20\n");
   EXPECT_EQ(Run("select count(*) from t where a > 5 and a < 3"), "0\n");
   EXPECT_EQ(Run("select count(*) from t where a > 2147483647 + 1::bigint"), "0\n");
+  EXPECT_EQ(Run("select count(*) from t where a is null"), "0\n");
+  EXPECT_EQ(Run("select count(*) from t where a = 3 and b is null"), "0\n");
+  EXPECT_EQ(Run("select count(*) from t where a is null or (a = 3 and b = 'b31')"), "1\n");
+  EXPECT_EQ(Run("select count(*) from t where b is null and c = 44"), "0\n");
+  EXPECT_EQ(Run("update t set c = 1 where a is null"), "0");
+  EXPECT_EQ(Run("delete from t where a is null and b = 'b31'"), "0");
 }
 
 TEST_F(ExecTest, Joins) {
@@ -119,6 +128,24 @@ TEST_F(ExecTest, Aggregates) {
             "3333|16665000|15000\n3333|16668333|15003\n3334|16671667|14997\n");
 }
 
+// States are there for each group, however many come with which batch.
+TEST_F(ExecTest, GroupsThatComeBitByBit) {
+  EXPECT_EQ(Run("select count(*), min(c), max(c), min(s), max(s) from (select i / 3 as g, count(*) as c, sum(1::numeric) as s "
+                "from generate_series(3, 15002) i group by i / 3) q"), "5000|3|3|3|3\n");
+  Run("create table t (a int primary key, b int); insert into t select i, i % 2 from generate_series(1, 5000) i; analyze");
+  EXPECT_EQ(Run("select count(*), sum(c), max(c) from (select a, count(*) as c from t group by a order by a) q"), "5000|5000|1\n");
+  EXPECT_EQ(Run("select a, count(*), sum(b), array_agg(b) from t group by a order by a limit 2 offset 3000"), "3001|1|1|{1}\n3002|1|0|{0}\n");
+}
+
+TEST_F(ExecTest, SequencesInAggregates) {
+  Run("create sequence s; create table t (a int primary key); insert into t values (1), (2), (3)");
+  EXPECT_EQ(Run("select sum(nextval('s')) from t"), "6\n");
+  EXPECT_EQ(Run("select a, max(nextval('s')) from t group by a order by a"), "1|4\n2|5\n3|6\n");
+  Run("create sequence one; create sequence two");
+  EXPECT_EQ(Run("select a from t order by a limit nextval('one') offset nextval('two')"), "2\n");
+  EXPECT_EQ(Run("select a from t limit nextval('one')"), "1\n2\n");
+}
+
 TEST_F(ExecTest, SortDistinctAndSets) {
   EXPECT_EQ(Run("select i from generate_series(1, 20000) i order by i % 7, i desc limit 2"), "19999\n19992\n");
   EXPECT_EQ(Run("select i from generate_series(1, 0) i order by i limit 2"), "") << "no batch at all";
@@ -150,6 +177,8 @@ TEST_F(ExecTest, FunctionsInFrom) {
   EXPECT_EQ(Run("select generate_series(1, x), x from (values (2), (0), (1)) v (x)"), "1|2\n2|2\n1|1\n");
   EXPECT_EQ(Run("select x, s from (values (2), (1)) v (x), generate_series(1, x) s order by 1, 2"), "1|1\n2|1\n2|2\n");
   EXPECT_EQ(Run("select count(*) from generate_series(1, 100000)"), "100000\n");
+  EXPECT_EQ(Run("select jsonb_each('{\"a\": 1, \"b\": [2]}')"), "(a,1)\n(b,[2])\n");
+  EXPECT_EQ(Run("select x, jsonb_each_text(x) from (values ('{}'::jsonb), ('{\"k\": \"v\"}')) v (x)"), "{\"k\": \"v\"}|(k,v)\n");
 }
 
 TEST_F(ExecTest, WindowFunctions) {
@@ -162,6 +191,11 @@ TEST_F(ExecTest, WindowFunctions) {
   EXPECT_EQ(Run("select x, sum(x) over (order by x rows between 1 preceding and 1 following), count(*) over (), sum(x) over (order by x range between 2 preceding and current row) from " +
                 values + " order by x, 2"),
             "1|3|5|1\n2|5|5|5\n2|9|5|5\n5|14|5|5\n7|12|5|12\n");
+  EXPECT_EQ(Run("select x, count(*) over (order by x range between 2::bigint preceding and 1 following) from (values (2147483647), (2147483646), (-2147483648)) v (x)"),
+            "-2147483648|1\n2147483646|2\n2147483647|2\n");
+  EXPECT_EQ(Run("select count(*) over (order by x range between 0.5 preceding and current row) from (values (1.5::real), (1), (3)) v (x)"), "1\n2\n1\n");
+  EXPECT_EQ(Run("select count(*) over (order by x range -1 preceding) from (values (1)) v (x)"),
+            "ERROR 22013: invalid preceding or following size in window function");
   EXPECT_EQ(Run("select ntile(2) over (order by x), cume_dist() over (order by x), percent_rank() over (order by x) from " + values + " where g = 'a'"),
             "1|0.3333333333333333|0\n1|1|0.5\n2|1|0.5\n");
 }
@@ -182,6 +216,16 @@ TEST_F(ExecTest, InsertUpdateDelete) {
   EXPECT_EQ(Run("update t set (a, b) = (1, 1) where a in (3, 7)"), "ERROR 23505: duplicate key value violates unique constraint \"t_pkey\" DETAIL: Key (a)=(1) already exists.");
   EXPECT_EQ(Run("select count(*) from t"), "4\n");
   EXPECT_EQ(Run("delete from t"), "4");
+}
+
+TEST_F(ExecTest, TheFirstBrokenRuleOfTheFirstBadRow) {
+  Run("create table t (a int not null, constraint z check (a <> 3), b int not null, constraint y check (a < 9), constraint x check (b < 9 or a < 9))");
+  EXPECT_EQ(Run("insert into t values (1, 1), (3, 2), (null, 1)"),
+            "ERROR 23514: new row for relation \"t\" violates check constraint \"z\" DETAIL: Failing row contains (3, 2).");
+  EXPECT_EQ(Run("insert into t values (1, 1), (1, null), (null, 1), (3, 1)"),
+            "ERROR 23502: null value in column \"b\" of relation \"t\" violates not-null constraint DETAIL: Failing row contains (1, null).");
+  EXPECT_EQ(Run("insert into t values (10, 10)"),
+            "ERROR 23514: new row for relation \"t\" violates check constraint \"x\" DETAIL: Failing row contains (10, 10).");
 }
 
 TEST_F(ExecTest, InsertOnConflict) {

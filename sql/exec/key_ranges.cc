@@ -24,7 +24,8 @@ KeyRanges::KeyRanges(const RowCodec& codec, int index, const std::vector<KeySpan
 
 absl::Status KeyRanges::ValuesOf(EvalContext& eval, Prefix& prefix, std::vector<Datum>* out) {
   if (prefix.kind == KeyPrefix::kIsNull) {
-    out->push_back(Datum::Null());
+    // No primary key is NULL.
+    if (!codec_->table().indexes[index_].primary) out->push_back(Datum::Null());
     return absl::OkStatus();
   }
   for (Evaluator& e : prefix.values) {

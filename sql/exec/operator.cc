@@ -112,14 +112,15 @@ absl::StatusOr<Batch*> FilterBatch(EvalContext& eval, Evaluator& filter, Batch* 
   return scratch;
 }
 
-absl::StatusOr<std::optional<uint64_t>> EvaluateLimit(EvalContext& eval, Evaluator& limit, bool is_offset) {
-  if (limit.empty()) return std::nullopt;
-  ASSIGN_OR_RETURN(Datum v, limit.EvaluateValue(eval));
-  if (v.is_null()) return std::nullopt;
+Task<absl::StatusOr<std::optional<uint64_t>>> EvaluateLimit(const Context& ctx, ExecState* state, Evaluator& limit, bool is_offset) {
+  if (limit.empty()) co_return std::nullopt;
+  if (limit.uses_sequences()) CO_RETURN_IF_ERROR(co_await state->ReserveSequences(ctx, {&limit, 1}, RowView{{}, 1}));
+  CO_ASSIGN_OR_RETURN(Datum v, limit.EvaluateValue(state->eval));
+  if (v.is_null()) co_return std::nullopt;
   if (v.int_value() < 0) {
-    return is_offset ? PgError("2201X", "OFFSET must not be negative") : PgError("2201W", "LIMIT must not be negative");
+    co_return is_offset ? PgError("2201X", "OFFSET must not be negative") : PgError("2201W", "LIMIT must not be negative");
   }
-  return static_cast<uint64_t>(v.int_value());
+  co_return static_cast<uint64_t>(v.int_value());
 }
 
 namespace {

@@ -5,7 +5,7 @@
 //           nullptr at the end, and again after it.
 //   Close   gives memory back; no Next after it without an Open.
 //
-// Every operator is one file physical_*.cc with its class inside; build.h makes them from the plan.
+// Every operator is one file physical_*.cc with its class inside; BuildOperator (operator.cc) makes them from the plan.
 // Thread safety: loop thread only; one call at a time per tree.
 #ifndef INSULA_SQL_EXEC_OPERATOR_H_
 #define INSULA_SQL_EXEC_OPERATOR_H_
@@ -141,7 +141,7 @@ absl::StatusOr<Batch*> FilterBatch(EvalContext& eval, Evaluator& filter, Batch* 
                                    uint64_t* removed);
 
 // Row-independent bigint of LIMIT or OFFSET; nullopt for NULL or no expression. 2201W or 2201X if negative.
-absl::StatusOr<std::optional<uint64_t>> EvaluateLimit(EvalContext& eval, Evaluator& limit, bool is_offset);
+Task<absl::StatusOr<std::optional<uint64_t>>> EvaluateLimit(const Context& ctx, ExecState* state, Evaluator& limit, bool is_offset);
 
 // --- one maker per operator, each in its file
 absl::StatusOr<OperatorPtr> BuildOperator(ExecState* state, const PhysicalNode& node);

@@ -19,6 +19,21 @@ std::vector<std::unique_ptr<AggregateRunner>> MakeRunners(const PhysicalAggregat
   return out;
 }
 
+// Reserves what nextval takes in keys and arguments.
+Task<absl::Status> Reserve(const Context& ctx, ExecState* state, std::span<Evaluator> keys, std::span<const std::unique_ptr<AggregateRunner>> runners,
+                           RowView rows) {
+  CO_RETURN_IF_ERROR(co_await state->ReserveSequences(ctx, keys, rows));
+  for (const auto& r : runners) {
+    if (AnyUsesSequences(r->arguments())) CO_RETURN_IF_ERROR(co_await state->ReserveSequences(ctx, r->arguments(), rows));
+  }
+  co_return absl::OkStatus();
+}
+
+bool UseSequences(std::span<const Evaluator> keys, std::span<const std::unique_ptr<AggregateRunner>> runners) {
+  return AnyUsesSequences(keys) ||
+         std::any_of(runners.begin(), runners.end(), [](const auto& r) { return AnyUsesSequences(r->arguments()); });
+}
+
 class HashAggregateOperator : public Operator {
  public:
   HashAggregateOperator(ExecState* state, const PhysicalNode& node, OperatorPtr child)
@@ -34,6 +49,7 @@ class HashAggregateOperator : public Operator {
       set->runners = MakeRunners(agg_, state->memory());
       sets_.push_back(std::move(set));
     }
+    sequences_ = UseSequences(keys_, sets_[0]->runners);
   }
 
   Task<absl::Status> Open(const Context& ctx) override {
@@ -89,6 +105,7 @@ class HashAggregateOperator : public Operator {
       CO_ASSIGN_OR_RETURN(Batch * batch, co_await child_->Next(ctx));
       if (batch == nullptr) break;
       view_.Set(*batch);
+      if (sequences_) CO_RETURN_IF_ERROR(co_await Reserve(ctx, state_, keys_, sets_[0]->runners, view_));
       std::vector<const Vector*> keys;
       for (Evaluator& k : keys_) {
         CO_ASSIGN_OR_RETURN(const Vector* v, k.Evaluate(state_->eval, view_));
@@ -99,25 +116,25 @@ class HashAggregateOperator : public Operator {
     }
     // A set without keys has its one group even without input.
     for (auto& set : sets_) {
-      if (set->columns.empty() && set->groups == 0) AddGroups(*set, 1);
+      if (set->columns.empty() && set->groups == 0) GrowTo(*set, 1);
     }
     co_return absl::OkStatus();
   }
 
-  void AddGroups(Set& set, size_t n) {
-    set.groups += n;
-    for (auto& r : set.runners) r->AddGroups(n);
+  void GrowTo(Set& set, size_t groups) {
+    set.groups = groups;
+    for (auto& r : set.runners) r->GrowTo(groups);
   }
 
   absl::Status Update(Set& set, const std::vector<const Vector*>& keys) {
     if (set.columns.empty()) {
-      if (set.groups == 0) AddGroups(set, 1);
+      if (set.groups == 0) GrowTo(set, 1);
       groups_.assign(view_.rows(), 0);
     } else {
       std::vector<const Vector*> columns;
       for (int k : set.columns) columns.push_back(keys[k]);
       RETURN_IF_ERROR(set.table.FindOrAdd(columns, view_.rows(), &groups_));
-      if (set.table.size() > set.groups) AddGroups(set, set.table.size() - set.groups);
+      if (set.table.size() > set.groups) GrowTo(set, set.table.size());
     }
     for (auto& r : set.runners) RETURN_IF_ERROR(r->Update(state_->eval, view_, groups_));
     return absl::OkStatus();
@@ -152,7 +169,7 @@ class HashAggregateOperator : public Operator {
   std::vector<Evaluator> keys_;
   std::vector<SqlType> types_;
   std::vector<std::unique_ptr<Set>> sets_;
-  bool read_ = false;
+  bool read_ = false, sequences_ = false;
   size_t set_at_ = 0, group_at_ = 0;
   BatchView view_;
   std::vector<uint32_t> groups_;
@@ -169,6 +186,7 @@ class StreamAggregateOperator : public Operator {
         types_(TypesOf(node)),
         runners_(MakeRunners(agg_, state->memory())) {
     for (const auto& k : agg_.keys) key_types_.push_back(k->type);
+    sequences_ = UseSequences(keys_, runners_);
   }
 
   Task<absl::Status> Open(const Context& ctx) override {
@@ -200,6 +218,7 @@ class StreamAggregateOperator : public Operator {
           continue;
         }
         any_input_ = true;
+        if (sequences_) CO_RETURN_IF_ERROR(co_await Reserve(ctx, state_, keys_, runners_, BatchView(*batch_)));
         CO_RETURN_IF_ERROR(EvaluateInto(state_->eval, keys_, BatchView(*batch_), &batch_keys_));
         row_ = 0;
       }
@@ -224,7 +243,7 @@ class StreamAggregateOperator : public Operator {
   void AddGroup(const Batch* keys, size_t row) {
     for (size_t c = 0; c < groups_.columns.size(); ++c) groups_.columns[c].AppendFrom(keys->columns[c], row);
     ++groups_.rows;
-    for (auto& r : runners_) r->AddGroups(1);
+    for (auto& r : runners_) r->GrowTo(groups_.rows);
   }
 
   bool SameAsLastGroup(size_t row) const {
@@ -282,7 +301,7 @@ class StreamAggregateOperator : public Operator {
   Batch batch_keys_, out_;
   size_t row_ = 0;
   bool all_finished_ = false;  // every group at hand: the next row starts another one, or there is none
-  bool ended_ = false, any_input_ = false;
+  bool ended_ = false, any_input_ = false, sequences_ = false;
   std::vector<uint32_t> numbers_;
 };
 

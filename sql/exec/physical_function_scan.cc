@@ -12,7 +12,8 @@
 namespace insula::sql {
 namespace {
 
-// One call that yields rows: of a set-returning function, or of any expression (one row).
+// One call that yields rows: of a set-returning function, or of any expression (one row). A function of several columns gives
+// one column of records where one column is asked for (SELECT jsonb_each(…)).
 class RowSource {
  public:
   RowSource(const ExprPtr& call, std::vector<SqlType> types, bool record) : types_(std::move(types)), record_(record) {
@@ -21,6 +22,9 @@ class RowSource {
       function_ = f->function;
       args_ = MakeEvaluators(f->args);
       for (const auto& a : f->args) arg_types_.push_back(a->type);
+      if (types_.size() == 1 && function_->out_types.size() > 1) {
+        for (Oid t : function_->out_types) field_types_.push_back({t, -1});
+      }
     } else {
       args_.emplace_back(call);
     }
@@ -46,7 +50,7 @@ class RowSource {
       return absl::OkStatus();
     }
     if (function_->set_eval == nullptr) return PgUnsupported(StrCat("function ", function_->name, "()"));
-    ASSIGN_OR_RETURN(cursor_, OpenSet(*function_, *eval.functions, {values_, arg_types_, types_}));
+    ASSIGN_OR_RETURN(cursor_, OpenSet(*function_, *eval.functions, {values_, arg_types_, field_types_.empty() ? types_ : field_types_}));
     return absl::OkStatus();
   }
 
@@ -56,7 +60,13 @@ class RowSource {
     if (ended_ || cursor_ == nullptr) return false;
     buffer_.Reset(types_);
     at_ = 0;
-    RETURN_IF_ERROR(cursor_->Next(*eval.functions, kBatchRows, &buffer_));
+    if (field_types_.empty()) {
+      RETURN_IF_ERROR(cursor_->Next(*eval.functions, kBatchRows, &buffer_));
+    } else {
+      fields_.Reset(field_types_);
+      RETURN_IF_ERROR(cursor_->Next(*eval.functions, kBatchRows, &fields_));
+      PackRecords();
+    }
     ended_ = buffer_.rows == 0;
     return !ended_;
   }
@@ -68,6 +78,17 @@ class RowSource {
   }
 
  private:
+  // The rows of fields_ as records in buffer_.
+  void PackRecords() {
+    RecordValue record;
+    for (const SqlType& t : field_types_) record.types.push_back(t.oid);
+    for (size_t i = 0; i < fields_.rows; ++i) {
+      record.fields = fields_.Row(i);
+      buffer_.columns[0].AppendBytes(record.Encode());
+    }
+    buffer_.rows = fields_.rows;
+  }
+
   absl::Status StartScalar(EvalContext& eval, const RowView& row) {
     ASSIGN_OR_RETURN(const Vector* v, args_[0].Evaluate(eval, row));
     ended_ = true;
@@ -90,14 +111,14 @@ class RowSource {
     return absl::OkStatus();
   }
 
-  std::vector<SqlType> types_;
+  std::vector<SqlType> types_, field_types_;
   bool record_;
   const FunctionInfo* function_ = nullptr;
   std::vector<Evaluator> args_;
   std::vector<SqlType> arg_types_;
   std::vector<Datum> values_;
   std::unique_ptr<SetCursor> cursor_;
-  Batch buffer_;
+  Batch buffer_, fields_;
   size_t at_ = 0;
   bool ended_ = true;
 };

@@ -28,7 +28,7 @@ class IndexScanOperator : public Operator {
         limit_(scan_.limit) {}
 
   Task<absl::Status> Open(const Context& ctx) override {
-    CO_ASSIGN_OR_RETURN(left_, EvaluateLimit(state_->eval, limit_, false));
+    CO_ASSIGN_OR_RETURN(left_, co_await EvaluateLimit(ctx, state_, limit_, false));
     next_range_ = next_key_ = next_row_ = 0;
     page_.reset();
     rest_.reset();

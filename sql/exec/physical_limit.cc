@@ -17,8 +17,8 @@ class LimitOperator : public Operator {
         ties_(node.As<PhysicalLimit>().ties) {}
 
   Task<absl::Status> Open(const Context& ctx) override {
-    CO_ASSIGN_OR_RETURN(auto offset, EvaluateLimit(state_->eval, offset_, true));
-    CO_ASSIGN_OR_RETURN(left_, EvaluateLimit(state_->eval, limit_, false));
+    CO_ASSIGN_OR_RETURN(auto offset, co_await EvaluateLimit(ctx, state_, offset_, true));
+    CO_ASSIGN_OR_RETURN(left_, co_await EvaluateLimit(ctx, state_, limit_, false));
     skip_ = offset.value_or(0);
     in_ties_ = false;
     done_ = left_ == 0;

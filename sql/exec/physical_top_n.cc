@@ -23,8 +23,8 @@ class TopNOperator : public Operator {
         held_(state->memory()) {}
 
   Task<absl::Status> Open(const Context& ctx) override {
-    CO_ASSIGN_OR_RETURN(auto limit, EvaluateLimit(state_->eval, limit_, false));
-    CO_ASSIGN_OR_RETURN(auto offset, EvaluateLimit(state_->eval, offset_, true));
+    CO_ASSIGN_OR_RETURN(auto limit, co_await EvaluateLimit(ctx, state_, limit_, false));
+    CO_ASSIGN_OR_RETURN(auto offset, co_await EvaluateLimit(ctx, state_, offset_, true));
     constexpr uint64_t kAll = UINT32_MAX;  // more rows than can be kept anyway
     next_ = static_cast<size_t>(std::min(offset.value_or(0), kAll));
     wanted_ = static_cast<size_t>(std::min(kAll, std::min(limit.value_or(kAll), kAll) + next_));

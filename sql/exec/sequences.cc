@@ -12,27 +12,31 @@ namespace {
 
 absl::Status NoSuchSequence(Oid oid) { return PgError(sqlstate::kUndefinedTable, StrCat("relation with OID ", oid, " does not exist")); }
 
-// Distance of values from one cycle to the next.
-__int128 CycleLength(const SequenceInfo& s) {
-  __int128 span = static_cast<__int128>(s.maximum) - s.minimum;
-  __int128 step = s.increment < 0 ? -static_cast<__int128>(s.increment) : s.increment;
-  return (span / step + 1) * step;
-}
-
-// The value a counter stands for, wrapped for CYCLE; false when it lies outside the sequence's bounds.
+// The value a counter stands for; false when it lies outside the sequence's bounds. With CYCLE the n-th step past the bound is
+// the n-th value from the other end.
 bool ValueAt(const SequenceInfo& s, __int128 raw, int64_t* out) {
   if (raw >= s.minimum && raw <= s.maximum) {
     *out = static_cast<int64_t>(raw);
     return true;
   }
   if (!s.cycle) return false;
-  __int128 length = CycleLength(s);
-  if (s.increment > 0) {
-    *out = static_cast<int64_t>(s.minimum + (raw - s.maximum - 1) % length);
-  } else {
-    *out = static_cast<int64_t>(s.maximum - (s.minimum - 1 - raw) % length);
-  }
+  const bool up = s.increment > 0;
+  const __int128 step = up ? s.increment : -static_cast<__int128>(s.increment);
+  const __int128 values = (static_cast<__int128>(s.maximum) - s.minimum) / step + 1;
+  const __int128 past = up ? raw - s.maximum : s.minimum - raw;
+  if (past <= 0) return false;
+  const __int128 place = (past - 1) / step % values * step;
+  *out = static_cast<int64_t>(up ? s.minimum + place : s.maximum - place);
   return true;
+}
+
+// How many of the `count` values from `first` on exist.
+uint64_t Usable(const SequenceInfo& s, __int128 first, uint64_t count) {
+  if (s.cycle) return count;
+  __int128 room = s.increment > 0 ? s.maximum - first : first - s.minimum;
+  if (room < 0) return 0;
+  __int128 step = s.increment > 0 ? s.increment : -static_cast<__int128>(s.increment);
+  return static_cast<uint64_t>(std::min<__int128>(room / step + 1, count));
 }
 
 absl::Status RanOut(const TableInfo& table) {
@@ -56,51 +60,51 @@ Task<absl::Status> SessionSequences::Reserve(const Context& ctx, Oid sequence, u
   }
   if (state.left >= count) co_return absl::OkStatus();
 
+  // What is left in the pool is given up, so that one block serves the whole statement.
   uint64_t block = std::max<uint64_t>(count, static_cast<uint64_t>(info.cache));
   __int128 by = static_cast<__int128>(info.increment) * block;
   if (by > INT64_MAX || by < INT64_MIN) co_return RanOut(*table);
-  absl::StatusOr<int64_t> counter =
-      co_await catalog_->database().Increment(ctx, catalog_->layout().Sequence(table->id), static_cast<int64_t>(by));
+  const std::string key = catalog_->layout().Sequence(table->id);
+  absl::StatusOr<int64_t> counter = co_await catalog_->database().Increment(ctx, key, static_cast<int64_t>(by));
   if (!counter.ok()) {
     if (counter.status().code() == absl::StatusCode::kOutOfRange) co_return RanOut(*table);
     co_return counter.status();
   }
   // counter + start - increment is the block's last value.
-  __int128 last = static_cast<__int128>(*counter) + info.start - info.increment;
-  __int128 first = last - by + info.increment;
-  int64_t first_value = 0, last_value = 0;
-  bool first_ok = ValueAt(info, first, &first_value), last_ok = ValueAt(info, last, &last_value);
-  State& again = states_[sequence];
-  if (first_ok && last_ok && (last_value - first_value) == static_cast<int64_t>(by - info.increment)) {
-    again.next = first_value;
-    again.left = block;
-    co_return absl::OkStatus();
+  const __int128 last = static_cast<__int128>(*counter) + info.start - info.increment;
+  const __int128 first = last - by + info.increment;
+  const uint64_t usable = Usable(info, first, block);
+  if (usable < block) {
+    // Values past the bound are nobody's: the counter goes back to the last one that is somebody's.
+    const __int128 back = static_cast<__int128>(info.increment) * (block - usable);
+    CO_RETURN_IF_ERROR((co_await catalog_->database().Increment(ctx, key, static_cast<int64_t>(-back))).status());
   }
-  // The block passes a bound: it may only be used up to there.
-  if (!first_ok) co_return RanOut(*table);
-  uint64_t usable = 0;
-  int64_t bound = info.increment > 0 ? info.maximum : info.minimum;
-  usable = static_cast<uint64_t>((static_cast<__int128>(bound) - first_value) / info.increment) + 1;
-  again.next = first_value;
-  again.left = std::min(usable, block);
-  // CYCLE within one block, or fewer values than asked for: whoever takes one too many hears of it in Next().
+  State& again = states_[sequence];
+  again.next = first;
+  again.exhausted = usable < block;
+  again.left = usable;  // fewer than asked for: whoever takes one too many hears of it in Next()
   co_return absl::OkStatus();
 }
 
 absl::StatusOr<int64_t> SessionSequences::Next(Oid sequence) {
-  auto it = states_.find(sequence);
-  if (it == states_.end() || it->second.left == 0) {
-    TablePtr table = snapshot_ == nullptr ? nullptr : snapshot_->FindTableByOid(sequence);
-    if (table == nullptr) return NoSuchSequence(sequence);
-    if (it != states_.end() && table->sequence) return RanOut(*table);
-    return absl::InternalError("nextval without a reservation");
-  }
-  TablePtr table = snapshot_->FindTableByOid(sequence);
+  TablePtr table = snapshot_ == nullptr ? nullptr : snapshot_->FindTableByOid(sequence);
   if (table == nullptr || !table->sequence) return NoSuchSequence(sequence);
+  const SequenceInfo& info = *table->sequence;
+  auto it = states_.find(sequence);
+  if (it == states_.end()) return PgUnsupported("nextval() in this place");
   State& state = it->second;
-  int64_t value = state.next;
-  state.next = static_cast<int64_t>(static_cast<uint64_t>(state.next) + static_cast<uint64_t>(table->sequence->increment));
-  --state.left;
+  int64_t value = 0;
+  if (auto set = pending_.find(sequence); set != pending_.end()) {
+    // After a setval of this statement; the counter follows when it is written.
+    __int128 raw = static_cast<__int128>(set->second.value) + (set->second.is_called ? info.increment : 0);
+    if (!ValueAt(info, raw, &value)) return RanOut(*table);
+    set->second = {value, true};
+  } else {
+    if (state.left == 0) return state.exhausted ? RanOut(*table) : PgUnsupported("nextval() in this place");
+    if (!ValueAt(info, state.next, &value)) return RanOut(*table);
+    state.next += info.increment;
+    --state.left;
+  }
   state.current = value;
   last_ = sequence;
   return value;
@@ -137,15 +141,15 @@ absl::Status SessionSequences::Set(Oid sequence, int64_t value, bool is_called) 
     state.current = value;
     last_ = sequence;
   }
-  pending_.push_back({sequence, value, is_called});
+  pending_[sequence] = {value, is_called};
   return absl::OkStatus();
 }
 
 Task<absl::Status> SessionSequences::Flush(const Context& ctx) {
-  std::vector<PendingSet> pending = std::move(pending_);
+  std::map<Oid, PendingSet> pending = std::move(pending_);
   pending_.clear();
-  for (const PendingSet& p : pending) {
-    TablePtr table = snapshot_->FindTableByOid(p.sequence);
+  for (const auto& [sequence, p] : pending) {
+    TablePtr table = snapshot_->FindTableByOid(sequence);
     if (table == nullptr || !table->sequence) continue;
     const SequenceInfo& info = *table->sequence;
     std::string key = catalog_->layout().Sequence(table->id);

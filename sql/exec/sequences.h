@@ -16,7 +16,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -34,7 +33,8 @@ class SessionSequences : public SequenceAccess {
   // The schema that sequence OIDs are looked up in; set before each statement.
   void set_snapshot(std::shared_ptr<const CatalogSnapshot> snapshot) { snapshot_ = std::move(snapshot); }
 
-  // Makes sure that `count` calls of Next(sequence) succeed. 42P01 if there is no such sequence, 2200H when it has run out.
+  // Makes sure that `count` calls of Next(sequence) can be served, as far as there are values: Next says 2200H where there are no
+  // more. 42P01 if there is no such sequence.
   Task<absl::Status> Reserve(const Context& ctx, Oid sequence, uint64_t count);
   // Writes what Set() was asked for.
   Task<absl::Status> Flush(const Context& ctx);
@@ -50,12 +50,12 @@ class SessionSequences : public SequenceAccess {
  private:
   struct State {
     uint32_t storage_id = 0;  // of the counter the pool was taken from
-    int64_t next = 0;
+    __int128 next = 0;  // as the counter counts: past the bound where CYCLE starts over
     uint64_t left = 0;
+    bool exhausted = false;  // the pool holds all that there was
     std::optional<int64_t> current;
   };
   struct PendingSet {
-    Oid sequence;
     int64_t value;
     bool is_called;
   };
@@ -63,7 +63,7 @@ class SessionSequences : public SequenceAccess {
   Catalog* catalog_;
   std::shared_ptr<const CatalogSnapshot> snapshot_;
   std::map<Oid, State> states_;
-  std::vector<PendingSet> pending_;
+  std::map<Oid, PendingSet> pending_;
   std::optional<Oid> last_;
 };
 

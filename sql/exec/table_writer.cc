@@ -71,35 +71,48 @@ std::string TableWriter::FailingRow(const Batch& rows, size_t row) const {
   return out + ").";
 }
 
+// The first row that breaks a rule is the one to tell of; of its rules first NOT NULL, then checks by name.
 absl::Status TableWriter::Check(Batch* rows) {
   CHECK_EQ(rows->columns.size(), table_->columns.size());
+  size_t bad = rows->rows;
+  const ColumnInfo* null_column = nullptr;
   for (size_t o = 0; o < table_->columns.size(); ++o) {
     const ColumnInfo& c = table_->columns[o];
     Vector& v = rows->columns[o];
     CHECK(v.kind() == KindOf(c.type.oid)) << "column " << c.name << " gets values of type " << v.type().oid;
     v.Retype(c.type);
     if (!c.not_null || !v.MayHaveNulls()) continue;
-    for (size_t i = 0; i < rows->rows; ++i) {
+    for (size_t i = 0; i < bad; ++i) {
       if (!v.IsNull(i)) continue;
-      return PgErrorBuilder(sqlstate::kNotNullViolation,
-                            StrCat("null value in column \"", c.name, "\" of relation \"", table_->name, "\" violates not-null constraint"))
-          .Detail(FailingRow(*rows, i))
-          .Table(table_->schema, table_->name)
-          .Column(c.name)
-          .Build();
+      bad = i;
+      null_column = &c;
     }
   }
+  const std::string* check = nullptr;
   for (auto& [name, condition] : checks_) {
+    if (bad == 0) break;
     ASSIGN_OR_RETURN(const Vector* v, condition.Evaluate(state_->eval, BatchView(*rows)));
-    for (size_t i = 0; i < rows->rows; ++i) {
+    for (size_t i = 0; i < bad; ++i) {
       if (v->IsNull(i) || v->bools()[i]) continue;
-      return PgErrorBuilder(sqlstate::kCheckViolation,
-                            StrCat("new row for relation \"", table_->name, "\" violates check constraint \"", name, "\""))
-          .Detail(FailingRow(*rows, i))
-          .Table(table_->schema, table_->name)
-          .Constraint(name)
-          .Build();
+      bad = i;
+      check = &name;
     }
+  }
+  if (check != nullptr) {
+    return PgErrorBuilder(sqlstate::kCheckViolation,
+                          StrCat("new row for relation \"", table_->name, "\" violates check constraint \"", *check, "\""))
+        .Detail(FailingRow(*rows, bad))
+        .Table(table_->schema, table_->name)
+        .Constraint(*check)
+        .Build();
+  }
+  if (null_column != nullptr) {
+    return PgErrorBuilder(sqlstate::kNotNullViolation, StrCat("null value in column \"", null_column->name, "\" of relation \"", table_->name,
+                                                              "\" violates not-null constraint"))
+        .Detail(FailingRow(*rows, bad))
+        .Table(table_->schema, table_->name)
+        .Column(null_column->name)
+        .Build();
   }
   return absl::OkStatus();
 }

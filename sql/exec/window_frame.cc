@@ -1,6 +1,7 @@
 #include "sql/exec/window_frame.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/pgerror/pg_error.h"
 #include "base/status_macros.h"
@@ -26,9 +27,40 @@ absl::StatusOr<size_t> Count(const Datum& v, std::string_view which) {
   return static_cast<size_t>(v.int_value());
 }
 
-// key ± offset for all rows: the value that a RANGE bound stands for.
+absl::Status BadOffset() { return PgError(kBadOffset, "invalid preceding or following size in window function"); }
+
+// The same of numbers in memory: past the type's range a bound simply lies beyond all keys.
+template <typename T, typename Append>
+Vector NumericBounds(const Vector& keys, const T* values, SqlType type, T offset, Append append) {
+  Vector out(type);
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (keys.IsNull(i)) {
+      out.AppendNull();
+    } else {
+      append(&out, values[i], offset);
+    }
+  }
+  return out;
+}
+
+// key ± offset for all rows: the value that a RANGE bound stands for. 22013 if the offset is negative.
 absl::StatusOr<Vector> BoundValues(const Vector& keys, SqlType key_type, SqlType offset_type, const Datum& offset, bool subtract,
                                    EvalContext& eval) {
+  const bool integers = key_type.oid == oid::kInt2 || key_type.oid == oid::kInt4 || key_type.oid == oid::kInt8;
+  if (integers && keys.kind() == PhysicalKind::kInt && KindOf(offset_type.oid) == PhysicalKind::kInt) {
+    if (offset.int_value() < 0) return BadOffset();
+    return NumericBounds<int64_t>(keys, keys.ints(), key_type, offset.int_value(), [subtract](Vector* out, int64_t key, int64_t by) {
+      int64_t v = 0;
+      const bool over = subtract ? __builtin_sub_overflow(key, by, &v) : __builtin_add_overflow(key, by, &v);
+      out->AppendInt(over ? (subtract ? INT64_MIN : INT64_MAX) : v);
+    });
+  }
+  if (keys.kind() == PhysicalKind::kFloat && offset_type.oid == oid::kFloat8) {
+    if (offset.float_value() < 0 || std::isnan(offset.float_value())) return BadOffset();
+    return NumericBounds<double>(keys, keys.floats(), key_type, subtract ? -offset.float_value() : offset.float_value(),
+                                 [](Vector* out, double key, double by) { out->AppendFloat(key + by); });
+  }
+  if (offset.Is(PhysicalKind::kNumeric) && offset.numeric_value().Sign() < 0) return BadOffset();
   ASSIGN_OR_RETURN(ResolvedOperator op, ResolveOperator(subtract ? "-" : "+", key_type.oid, offset_type.oid));
   if (op.call.result != key_type.oid || op.call.arg_types[0] != key_type.oid || op.call.arg_types[1] != offset_type.oid) {
     return PgUnsupported(StrCat("RANGE with offset over columns of type ", FormatType(key_type.oid)));

@@ -30,6 +30,17 @@ S Encoded(absl::StatusOr<Interval> v) {
   return EncodeInterval(*v);
 }
 
+// justify_hours and its kin: hours become days, days become months. There must be room for them.
+template <Interval (*justify)(const Interval&), bool hours, bool days>
+S Justified(V bytes) {
+  const Interval v = DecodeInterval(bytes);
+  const int64_t whole_days = v.days + (hours ? v.us / kUsPerDay : 0);
+  const int64_t whole_months = v.months + (days ? whole_days / 30 : 0);
+  auto fits = [](int64_t n) { return n > INT32_MIN && n <= INT32_MAX; };
+  if ((hours && !fits(whole_days)) || !fits(whole_months)) return OutOfRange("interval");
+  return EncodeInterval(justify(v));
+}
+
 Interval Opposite(const Interval& v) { return {-v.us, -v.days, -v.months}; }
 
 // Subtracting INT_MIN parts cannot be done by negating; PostgreSQL's arithmetic overflows there, too, and reports it.
@@ -386,9 +397,9 @@ void RegisterDateTimeFunctions(Registrar& r) {
   r.Scalar("date_finite", Lift<[](int64_t d) { return !IsInfiniteDate(d); }>);
   r.Scalar("timestamp_finite", Lift<[](int64_t t) { return !IsInfiniteTimestamp(t); }>);
   r.Scalar("interval_finite", Lift<[](V) { return true; }>);
-  r.Scalar("interval_justify_days", Lift<[](V v) { return EncodeInterval(JustifyDays(DecodeInterval(v))); }>);
-  r.Scalar("interval_justify_hours", Lift<[](V v) { return EncodeInterval(JustifyHours(DecodeInterval(v))); }>);
-  r.Scalar("interval_justify_interval", Lift<[](V v) { return EncodeInterval(JustifyInterval(DecodeInterval(v))); }>);
+  r.Scalar("interval_justify_days", Lift<[](V v) { return Justified<JustifyDays, false, true>(v); }>);
+  r.Scalar("interval_justify_hours", Lift<[](V v) { return Justified<JustifyHours, true, false>(v); }>);
+  r.Scalar("interval_justify_interval", Lift<[](V v) { return Justified<JustifyInterval, true, true>(v); }>);
   r.Scalar("make_date", Lift<[](int64_t y, int64_t m, int64_t d) { return MakeDate(y, m, d); }>);
   r.Scalar("make_time", Lift<[](int64_t h, int64_t m, double s) { return MakeTime(h, m, s); }>);
   r.Scalar("make_timestamp", Lift<[](int64_t y, int64_t mo, int64_t d, int64_t h, int64_t m, double s) {

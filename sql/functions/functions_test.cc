@@ -195,6 +195,8 @@ TEST(FunctionsTest, Patterns) {
       {"regexp_instr", {"'ABCDEFGHI", "'D.F"}, "4"},
       {"regexp_like", {"'a", "'a", "'z"}, "22023 invalid regular expression option: \"z\""},
       {"similar_to_escape", {"'a_c%", "'#"}, "^(?:a.c.*)$"},
+      {"similar_to_escape", {"'%#\"o_b+#\"%", "'#"}, "^(?:.*?)(o.b+)(?:.*)$"},
+      {"similar_to_escape", {"'a#\"b#\"c#\"", "'#"}, "2200C SQL regular expression may not contain more than two escape-double-quote separators"},
       {"like_escape", {"'a#%b", "'#"}, "a\\%b"},
   });
   FunctionTester t;
@@ -249,6 +251,8 @@ TEST(FunctionsTest, DatesAndTimes) {
       {"make_date", {"int4=2013", "int4=2", "int4=30"}, "22008 date field value out of range: 2013-02-30"},
       {"make_interval", {"int4=1", "int4=2"}, "1 year 2 mons"},
       {"justify_interval", {"interval=1 mon -1 hour"}, "29 days 23:00:00"},
+      {"justify_hours", {"interval=2147483647 days 24 hours"}, "22008 interval out of range"},
+      {"justify_days", {"interval=2147483647 months 30 days"}, "22008 interval out of range"},
       {"overlaps", {"timestamp=2001-02-16", "interval=100 days", "timestamp=2001-05-01", "interval=1 day"}, "t"},
       {"now", {}, "2020-07-01 08:00:00-04"},
       {"to_char", {"timestamp=2020-02-29 12:34:56.789", "'FMDay, DDth HH12:MI:SS.MS am"}, "Saturday, 29th 12:34:56.789 pm"},

@@ -349,12 +349,32 @@ absl::StatusOr<std::string> TranslateRegex(std::string_view pattern, RegexFlags*
   return std::move(t.out);
 }
 
+namespace {
+
+int CountSeparators(std::string_view pattern, std::string_view escape) {
+  int n = 0;
+  if (escape.empty()) return 0;
+  for (size_t i = pattern.find(escape); i != std::string_view::npos; i = pattern.find(escape, i)) {
+    i += escape.size();
+    if (i >= pattern.size()) break;
+    n += pattern[i] == '"';
+    i += Utf8Length(pattern[i], pattern.size() - i);
+  }
+  return n;
+}
+
+}  // namespace
+
 absl::StatusOr<std::string> SimilarToRegex(std::string_view pattern, std::string_view escape) {
   if (escape.size() > 1 && Utf8Count(escape) > 1) {
     return PgErrorBuilder("22025", "invalid escape string")
         .Hint("Escape string must be empty or one character.")
         .Build();
   }
+  // With two separators (escape and a quote) the part between them is what SUBSTRING takes; the part before it is then as short
+  // as it can be.
+  const bool parts = CountSeparators(pattern, escape) > 0;
+  int separators = 0;
   std::string out = "^(?:";
   bool bracket = false;
   int bracket_chars = 0;
@@ -367,7 +387,13 @@ absl::StatusOr<std::string> SimilarToRegex(std::string_view pattern, std::string
       size_t m = Utf8Length(pattern[i], pattern.size() - i);
       std::string_view literal = pattern.substr(i, m);
       i += m;
-      if (literal == "\"") return PgUnsupported("SUBSTRING … SIMILAR with separators");
+      if (literal == "\"" && !bracket) {
+        if (++separators > 2) {
+          return PgError("2200C", "SQL regular expression may not contain more than two escape-double-quote separators");
+        }
+        out.append(separators == 1 ? ")(" : ")(?:");
+        continue;
+      }
       if (literal.size() == 1 && !isalnum(static_cast<unsigned char>(literal[0]))) out.push_back('\\');
       out.append(literal);
       continue;
@@ -386,7 +412,14 @@ absl::StatusOr<std::string> SimilarToRegex(std::string_view pattern, std::string
         bracket_chars = 0;
         out.push_back('[');
         break;
-      case '%': out.append(".*"); break;
+      case '%': out.append(parts && separators == 0 ? ".*?" : ".*"); break;
+      case '*':
+      case '+':
+      case '?':
+      case '}':
+        out.push_back(a);
+        if (parts && separators == 0) out.push_back('?');
+        break;
       case '_': out.push_back('.'); break;
       case '(': out.append("(?:"); break;
       case '\\':

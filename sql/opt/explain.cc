@@ -334,7 +334,7 @@ class TextRenderer {
     std::optional<ExplainActual> actual;
     if (options_.actual) {
       actual = options_.actual(line.node);
-      StrAppend(&text, options_.costs ? " " : "  ", Actual(actual));
+      StrAppend(&text, " ", Actual(actual));
     }
     out_.push_back(std::move(text));
     const int inner = first ? indent + 2 : indent + 6;

@@ -507,7 +507,7 @@ absl::StatusOr<SubPlan> Planner::PlanLimit(LogicalNode& node, const Wanted& want
   const double fraction = std::min(1.0, (limit + offset) / std::max(1.0, plan.rows()));
   out->total_cost = plan.node->startup_cost + (plan.cost() - plan.node->startup_cost) * fraction;
   // A scan that knows how many rows are wanted reads (and locks) no more.
-  if (l.limit != nullptr && l.ties.empty()) {
+  if (l.limit != nullptr && l.ties.empty() && IsStable(l.limit)) {
     PhysicalNode* below_node = plan.node.get();
     while (below_node->kind == PlanKind::kProject) below_node = const_cast<PhysicalNode*>(below_node->children[0].get());
     if (below_node->kind == PlanKind::kIndexScan) {

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <limits>
 #include <map>
+#include <set>
 
 #include "base/strings.h"
 #include "sql/parser/ast_walk.h"
@@ -131,6 +132,10 @@ class Lexer {
     }
     if (i < sql_.size() && IsIdentStart(sql_[i])) return false;  // 1a: let the grammar judge
     std::string_view digits = sql_.substr(at_, i - at_);
+    if (digits == "2147483648" || digits == "9223372036854775808") {
+      Copy(digits.size());  // its type depends on whether a minus sign stands before it
+      return true;
+    }
     LiteralKind kind = integer ? KindOfInteger(digits) : LiteralKind::kNumeric;
     SqlLiteral literal{kind, std::string(digits), at_};
     at_ = i;
@@ -203,18 +208,15 @@ class Lexer {
   SqlShape shape_;
 };
 
-// Whether the tree's constant is what the literal says.
-bool SameValue(const ast::Constant& c, const SqlLiteral& l, bool* negative) {
-  *negative = false;
+// Whether the tree's constant is what the literal says, after a minus sign or not.
+bool SameValue(const ast::Constant& c, const SqlLiteral& l, bool negative) {
   switch (c.constant) {
     case ast::ConstantKind::kInteger:
-      *negative = c.integer < 0;
-      return l.kind == LiteralKind::kInt4;
+      return l.kind == LiteralKind::kInt4 && (negative ? c.integer <= 0 : c.integer >= 0);
     case ast::ConstantKind::kFloat:
-      *negative = !c.text.empty() && c.text[0] == '-';
-      return l.kind == LiteralKind::kNumeric || l.kind == LiteralKind::kInt8 || l.kind == LiteralKind::kInt4;
+      return (l.kind == LiteralKind::kNumeric || l.kind == LiteralKind::kInt8 || l.kind == LiteralKind::kInt4) && c.text.starts_with('-') == negative;
     case ast::ConstantKind::kString:
-      return l.kind == LiteralKind::kString && c.text == l.text;
+      return l.kind == LiteralKind::kString && c.text == l.text && !negative;
     default:
       return false;
   }
@@ -251,17 +253,22 @@ LiteralParameters ParameterizeLiterals(std::string_view sql, const SqlShape& sha
 
   LiteralParameters out;
   std::vector<bool> used(shape.literals.size(), false);
+  std::set<const ast::Expr*> kept;
   ast::WalkExpressions(*statement->statement, [&](ast::ExprPtr& e) {
+    // INTERVAL '3' MONTH: the modifier says what the text means, and parameters have none.
+    if (const auto* cast = e->TryAs<ast::TypeCast>()) {
+      if (!cast->type.modifiers.empty() && !cast->type.names.empty() && cast->type.names.back() == "interval") kept.insert(cast->arg.get());
+    }
     const auto* c = e->TryAs<ast::Constant>();
-    if (c == nullptr || c->position == 0) return;
+    if (c == nullptr || c->position == 0 || kept.count(c) != 0) return;
     auto it = by_position.find(c->position);
-    if (it == by_position.end()) {
+    const bool negative = it == by_position.end();  // of "- 0", too: the next text of this shape may say "- 5"
+    if (negative) {
       it = negative_position.find(c->position);
       if (it == negative_position.end()) return;
     }
     const SqlLiteral& literal = shape.literals[it->second];
-    bool negative = false;
-    if (used[it->second] || !SameValue(*c, literal, &negative)) return;
+    if (used[it->second] || !SameValue(*c, literal, negative)) return;
     used[it->second] = true;
     auto parameter = std::make_unique<ast::Parameter>();
     parameter->position = c->position;

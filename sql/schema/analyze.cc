@@ -58,7 +58,7 @@ double WidthOf(const Vector& v, size_t i) {
 
 }  // namespace
 
-Task<absl::Status> Ddl::AnalyzeTable(const TablePtr& table) {
+Task<absl::StatusOr<v1::TableStatistics>> Ddl::GatherStatistics(const TablePtr& table) {
   std::vector<ColumnFacts> facts(table->columns.size());
   uint64_t rows = 0;
   std::vector<uint64_t> hashes;
@@ -95,8 +95,7 @@ Task<absl::Status> Ddl::AnalyzeTable(const TablePtr& table) {
     column->set_null_fraction(rows == 0 ? 0 : static_cast<double>(facts[c].nulls) / static_cast<double>(rows));
     column->set_average_width(present == 0 ? 0 : facts[c].bytes / present);
   }
-  c_.catalog->PutStatistics(table->oid, out);
-  co_return absl::OkStatus();
+  co_return out;
 }
 
 Task<absl::StatusOr<DdlResult>> Ddl::Vacuum(const ast::VacuumStatement& s) {
@@ -125,7 +124,13 @@ Task<absl::StatusOr<DdlResult>> Ddl::Vacuum(const ast::VacuumStatement& s) {
     tables.push_back(t);
   }
   // Old versions go by themselves; what VACUUM leaves to do is the statistics, with or without ANALYZE.
-  for (const TablePtr& t : tables) CO_RETURN_IF_ERROR(co_await AnalyzeTable(t));
+  std::vector<v1::TableStatistics> gathered;
+  for (const TablePtr& t : tables) {
+    CO_ASSIGN_OR_RETURN(v1::TableStatistics statistics, co_await GatherStatistics(t));
+    gathered.push_back(std::move(statistics));
+  }
+  CO_RETURN_IF_ERROR(co_await c_.catalog->LockForChange(ctx_));
+  for (size_t i = 0; i < tables.size(); ++i) c_.catalog->PutStatistics(tables[i]->oid, gathered[i]);
   co_return result;
 }
 

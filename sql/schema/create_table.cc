@@ -115,7 +115,7 @@ Task<absl::StatusOr<DdlResult>> Ddl::CreateTable(const ast::CreateTableStatement
 }
 
 Task<absl::Status> Ddl::AddLike(const ast::TableLike& like, v1::Descriptor* d) {
-  CO_ASSIGN_OR_RETURN(TablePtr source, Find(like.table, false));
+  CO_ASSIGN_OR_RETURN(TablePtr source, ResolveTable(like.table, Binding()));
   if (source->kind != RelationKind::kTable && source->kind != RelationKind::kView) {
     co_return PgError(sqlstate::kWrongObjectType, StrCat("relation \"", source->name, "\" is invalid in LIKE clause"));
   }

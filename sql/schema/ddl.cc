@@ -60,7 +60,8 @@ Task<absl::StatusOr<DdlResult>> ExecuteDdl(const Context& ctx, const ast::Statem
 }
 
 Task<absl::StatusOr<DdlResult>> Ddl::Execute(const ast::Statement& s) {
-  CO_RETURN_IF_ERROR(co_await c_.catalog->LockForChange(ctx_));
+  // While the lock is held, whoever writes waits with its commit. Gathering statistics takes it at its end.
+  if (s.kind != K::kVacuum) CO_RETURN_IF_ERROR(co_await c_.catalog->LockForChange(ctx_));
   switch (s.kind) {
     case K::kCreateTable: co_return co_await CreateTable(s.As<ast::CreateTableStatement>());
     case K::kCreateTableAs: {
@@ -153,7 +154,9 @@ absl::StatusOr<TablePtr> Ddl::Find(const ast::RelationName& name, bool if_exists
     Notice("00000", StrCat("relation \"", name.name, "\" does not exist, skipping"));
     return TablePtr();
   }
-  return ResolveTable(name, Binding());
+  ast::RelationName unplaced = name;
+  unplaced.position = 0;  // these errors do not point into the statement
+  return ResolveTable(unplaced, Binding());
 }
 
 std::string_view KindWord(const TableInfo& table) {
@@ -168,14 +171,18 @@ std::string_view KindWord(const TableInfo& table) {
 
 ast::RelationName ToRelationName(const ast::QualifiedName& name) {
   ast::RelationName out;
-  CHECK(!name.empty() && name.size() <= 3);
+  CHECK(!name.empty());
   out.name = name.back();
   if (name.size() >= 2) out.schema = name[name.size() - 2];
-  if (name.size() == 3) out.catalog = name[0];
+  // Of more than three parts the first ones together are the name of no database.
+  if (name.size() >= 3) out.catalog = StrJoin(ast::QualifiedName(name.begin(), name.end() - 2), ".");
   return out;
 }
 
 absl::Status Ddl::CheckOwner(Oid object, std::string_view kind, std::string_view name) const {
+  if (snapshot().FindDescriptor(object) == nullptr) {  // of pg_catalog or information_schema
+    return PgError(sqlstate::kInsufficientPrivilege, StrCat("permission denied: \"", name, "\" is a system catalog"));
+  }
   if (snapshot().IsOwner(User(), object)) return absl::OkStatus();
   return PgError(sqlstate::kInsufficientPrivilege, StrCat("must be owner of ", kind, " ", name));
 }
@@ -246,7 +253,7 @@ absl::StatusOr<Oid> Ddl::Role(const ast::RoleName& name) const {
   std::string role = name.kind == ast::RoleKind::kNamed ? name.name : c_.user;
   if (name.kind == ast::RoleKind::kPublic) return 0;
   Oid oid = snapshot().FindRole(role);
-  if (oid == 0) return PgErrorBuilder(sqlstate::kUndefinedObject, StrCat("role \"", role, "\" does not exist")).Position(name.position).Build();
+  if (oid == 0) return PgErrorBuilder(sqlstate::kUndefinedObject, StrCat("role \"", role, "\" does not exist")).Build();
   return oid;
 }
 

@@ -158,7 +158,7 @@ class Ddl {
 
   // --- analyze.cc
   Task<absl::StatusOr<DdlResult>> Vacuum(const ast::VacuumStatement& s);
-  Task<absl::Status> AnalyzeTable(const TablePtr& table);
+  Task<absl::StatusOr<v1::TableStatistics>> GatherStatistics(const TablePtr& table);
 
   const Context& ctx_;
   DdlContext& c_;

@@ -71,6 +71,22 @@ TEST_F(DdlTest, Sequences) {
   EXPECT_EQ(Run("select nextval('d'), nextval('d')"), "-1|-2\n");
   EXPECT_EQ(Run("create sequence c maxvalue 3 cycle"), "CREATE SEQUENCE");
   EXPECT_EQ(Run("select nextval('c'); select nextval('c'); select nextval('c'); select nextval('c')"), "1\n2\n3\n1\n");
+  EXPECT_EQ(Run("select nextval('c') from generate_series(1, 7)"), "2\n3\n1\n2\n3\n1\n2\n");
+  EXPECT_EQ(Run("create sequence low as smallint minvalue -32768; alter sequence low as int"), "");
+  EXPECT_EQ(Run("select seqmin, seqmax from pg_sequence where seqrelid = 'low'::regclass"), "-2147483648|2147483647\n");
+  EXPECT_EQ(Run("create sequence odd start 5 increment 2 maxvalue 10 cycle"), "CREATE SEQUENCE");
+  EXPECT_EQ(Run("select nextval('odd') from generate_series(1, 9)"), "5\n7\n9\n1\n3\n5\n7\n9\n1\n");
+  EXPECT_EQ(Run("create sequence down increment -2 minvalue -6 maxvalue -1 cycle"), "CREATE SEQUENCE");
+  EXPECT_EQ(Run("select nextval('down') from generate_series(1, 5)"), "-1\n-3\n-5\n-1\n-3\n");
+  // Running out in the middle of a statement leaves the sequence at its last value.
+  EXPECT_EQ(Run("create sequence short maxvalue 5"), "CREATE SEQUENCE");
+  EXPECT_EQ(Run("select nextval('short') from generate_series(1, 3)"), "1\n2\n3\n");
+  EXPECT_EQ(Run("select nextval('short') from generate_series(1, 3)"), "ERROR 2200H: nextval: reached maximum value of sequence \"short\" (5)");
+  EXPECT_EQ(Run("select last_value from short"), "5\n");
+  EXPECT_EQ(Run("select setval('short', 2), nextval('short'), currval('short'), nextval('short')"), "2|3|3|4\n");
+  EXPECT_EQ(Run("select nextval('short')"), "5\n");
+  EXPECT_EQ(Run("select setval('short', 2, false), nextval('short')"), "2|2\n");
+  EXPECT_EQ(Run("select nextval('short')"), "3\n");
   EXPECT_EQ(Run("create sequence bad minvalue 5 maxvalue 4"), "ERROR 22023: MINVALUE (5) must be less than MAXVALUE (4)");
 }
 
@@ -272,6 +288,24 @@ TEST_F(DdlTest, AnalyzeCounts) {
             "a|0|4|t\nb|0|4|f\n");
   EXPECT_EQ(Run("select n_distinct, null_frac from pg_stats where attname in ('b', 'c') order by attname"), "10|0\n1|0.25\n");
   EXPECT_EQ(Run("vacuum"), "VACUUM");
+}
+
+// What is built in has no descriptor to change.
+TEST_F(DdlTest, SystemCatalogsStayAsTheyAre) {
+  for (std::string_view sql :
+       {"comment on table pg_class is 'x'", "comment on column pg_class.oid is 'x'", "comment on constraint x on pg_class is 'x'",
+        "alter table pg_class rename to x", "alter table pg_class set schema public", "alter table pg_class rename column oid to x",
+        "drop table pg_class", "truncate pg_class", "create index on pg_class (oid)", "alter table pg_class add column x int", "alter table pg_class owner to admin"}) {
+    EXPECT_EQ(Run(std::string(sql)), "ERROR 42501: permission denied: \"pg_class\" is a system catalog") << sql;
+  }
+  EXPECT_EQ(Run("comment on view pg_tables is 'x'"), "ERROR 42501: permission denied: \"pg_tables\" is a system catalog");
+  EXPECT_EQ(Run("comment on schema pg_catalog is 'x'").substr(0, 11), "ERROR 42501");
+}
+
+TEST_F(DdlTest, NamesOfTooManyParts) {
+  for (std::string_view sql : {"comment on table a.b.c.d is 'x'", "comment on column a.b.c.d.e is 'x'", "drop table a.b.c.d"}) {
+    EXPECT_EQ(Run(std::string(sql)).substr(0, 5), "ERROR") << sql;
+  }
 }
 
 }  // namespace

@@ -206,6 +206,9 @@ Task<absl::StatusOr<DdlResult>> Ddl::Truncate(const ast::TruncateStatement& s) {
   std::vector<TablePtr> tables;
   for (const auto& name : s.tables) {
     CO_ASSIGN_OR_RETURN(TablePtr t, Find(name, false));
+    if (t->is_virtual && !t->sequence) {
+      co_return PgError(sqlstate::kInsufficientPrivilege, StrCat("permission denied: \"", t->name, "\" is a system catalog"));
+    }
     if (t->kind != RelationKind::kTable || t->is_virtual) co_return PgError(sqlstate::kWrongObjectType, StrCat("\"", t->name, "\" is not a table"));
     if (!snapshot().HasPrivileges(User(), t->oid, acl::kTruncate)) {
       co_return PgError(sqlstate::kInsufficientPrivilege, StrCat("permission denied for table ", t->name));

@@ -87,13 +87,17 @@ Task<absl::Status> Ddl::ChangeSequence(v1::Descriptor* d, const std::vector<ast:
   if (maximum != nullptr && maximum->value) {
     CO_ASSIGN_OR_RETURN(int64_t v, Number(*maximum));
     s->set_maximum(v);
-  } else if (created || maximum != nullptr || (as != nullptr && s->maximum() == old_bounds.max)) {
+  } else if (as != nullptr && !created && maximum == nullptr && s->maximum() == old_bounds.max) {
+    s->set_maximum(bounds.max);
+  } else if (created || maximum != nullptr) {
     s->set_maximum(up ? bounds.max : -1);
   }
   if (minimum != nullptr && minimum->value) {
     CO_ASSIGN_OR_RETURN(int64_t v, Number(*minimum));
     s->set_minimum(v);
-  } else if (created || minimum != nullptr || (as != nullptr && s->minimum() == old_bounds.min)) {
+  } else if (as != nullptr && !created && minimum == nullptr && s->minimum() == old_bounds.min) {
+    s->set_minimum(bounds.min);
+  } else if (created || minimum != nullptr) {
     s->set_minimum(up ? 1 : bounds.min);
   }
   auto type_name = [&] { return FormatType(s->type_oid()); };

@@ -2,10 +2,10 @@
 //
 // All of it goes through the statement's transaction and flushes as it goes, so memory is bounded whatever the table's size.
 //
-//   Rewrite    every row of the old layout → the new layout under a new storage id, all indexes included; the old is deleted
-//   Assign     some columns of every row in place
-//   Index      entries of one new index
-//   Validate   no change: the first row for which a condition is false ends it
+//   Rewrite      every row of the old layout → the new layout under a new storage id, all indexes included; the old is deleted
+//   Assign       some columns of every row in place
+//   Index        entries of one new index
+//   AnyViolates  no change: the first row for which a condition is false ends it
 // Thread safety: one coroutine.
 #ifndef INSULA_SQL_SCHEMA_TABLE_DATA_H_
 #define INSULA_SQL_SCHEMA_TABLE_DATA_H_

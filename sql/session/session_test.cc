@@ -243,6 +243,15 @@ TEST_F(SessionTest, LiteralsKeepTheirMeaning) {
   EXPECT_EQ(Rows("select a + 1 from t group by a + 1 order by a + 1 limit 2"), "2|3");
   EXPECT_EQ(Rows("select 'abc'::varchar(2), 1.50::numeric(5,1)"), "ab,1.5");
   EXPECT_EQ(Rows("select -2147483648, 2147483648, 9223372036854775808"), "-2147483648,2147483648,9223372036854775808");
+  EXPECT_EQ(Rows("select pg_typeof(-2147483648), pg_typeof(2147483648), pg_typeof(- 9223372036854775808)"), "integer,bigint,bigint");
+  EXPECT_EQ(Rows("select - 0, - 0.0, 5 - 0"), "0,0.0,5");
+  EXPECT_EQ(Rows("select - 7, - 2.5, 5 - 3"), "-7,-2.5,2") << "the same shape";
+  EXPECT_EQ(Rows("select a - 0 from t where a = - - 1"), "1");
+  EXPECT_EQ(Rows("select a - 3 from t where a = - - 2"), "-1");
+  for (int round = 0; round < 2; ++round) {  // planned, and found again
+    EXPECT_EQ(Rows("select interval '3' month, interval '3' day, interval '1-2' year to month"), "3 mons,3 days,1 year 2 mons");
+    EXPECT_EQ(Rows("select interval '4' month, interval '2' day, interval '1-1' year to month"), "4 mons,2 days,1 year 1 mon");
+  }
   QueryOutcome bad = Query(*client, "select 'x'::int");
   EXPECT_EQ(ToPgError(bad.error).sqlstate, "22P02");
   EXPECT_EQ(ToPgError(bad.error).position, 8);
@@ -529,6 +538,7 @@ TEST_F(SessionTest, Explain) {
   EXPECT_NE(Rows("explain select * from t where a = 1").find("t"), std::string::npos);
   std::string analyzed = Rows("explain analyze select count(*) from generate_series(1, 10)");
   EXPECT_NE(analyzed.find("Execution Time"), std::string::npos) << analyzed;
+  EXPECT_EQ(Rows("explain (analyze, costs off, timing off, summary off) select 1"), "Result (actual rows=1 loops=1)");
   EXPECT_EQ(Run("explain (nonsense) select 1"), "!42601");
   Run("explain analyze insert into t values (1)");
   EXPECT_EQ(Rows("select count(*) from t"), "1");

@@ -100,7 +100,7 @@ absl::StatusOr<std::string> ParseNumber(const SettingInfo& info, std::string_vie
     if (!unit.empty()) unit.insert(0, " ");
     return PgError(sqlstate::kInvalidParameterValue,
                    StrCat(NumberText(value), unit, " is outside the valid range for parameter \"", info.name, "\" (", NumberText(info.min),
-                          unit, " .. ", NumberText(info.max), unit, ")"));
+                          " .. ", NumberText(info.max), ")"));
   }
   return NumberText(value);
 }

@@ -34,7 +34,7 @@ TEST(SettingInfo, Units) {
   EXPECT_EQ(ShowSettingValue(memory, "65536"), "64MB");
   EXPECT_EQ(ShowSettingValue(memory, "65537"), "65537kB");
   EXPECT_EQ(Code(ParseSettingValue(memory, "64 parsecs").status()), "22023");
-  EXPECT_EQ(Message(ParseSettingValue(memory, "1").status()), "1 kB is outside the valid range for parameter \"work_mem\" (64 kB .. 2147483647 kB)");
+  EXPECT_EQ(Message(ParseSettingValue(memory, "1").status()), "1 kB is outside the valid range for parameter \"work_mem\" (64 .. 2147483647)");
   const SettingInfo& timeout = *FindSetting("statement_timeout");
   EXPECT_EQ(*ParseSettingValue(timeout, "1.5s"), "1500");
   EXPECT_EQ(*ParseSettingValue(timeout, "2min"), "120000");

@@ -134,7 +134,8 @@ bool FindUnit(std::string_view lower, Unit* unit) {
 }
 
 bool FindIntervalUnit(std::string_view lower, Unit* unit) {
-  return FindUnit(lower, unit) && *unit <= Unit::kMillennium;
+  // Ten letters count: "millenniums".
+  return FindUnit(lower.substr(0, 10), unit) && *unit <= Unit::kMillennium;
 }
 
 }  // namespace insula::sql::internal

@@ -23,6 +23,7 @@ class Splitter {
       if (out->size() >= 25) return false;
       Field f;
       if (!Next(&f)) return false;
+      if (f.text.empty()) continue;
       out->push_back(std::move(f));
     }
   }
@@ -53,8 +54,7 @@ class Splitter {
     rest_.remove_prefix(1);
     if (c == '/' || c == '.' || c == ':' || c == '_') return false;
     while (!rest_.empty() && IsSpace(rest_[0])) rest_.remove_prefix(1);
-    if (rest_.empty()) return false;
-    return Next(f);
+    return rest_.empty() || Next(f);
   }
 
   bool NumberLike(Field* f) {

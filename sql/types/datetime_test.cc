@@ -67,6 +67,8 @@ TEST(DateTest, Input) {
   EXPECT_EQ(Date("tomorrow"), "2020-07-02");
   EXPECT_EQ(Date("2000-02-30"), "22008 date/time field value out of range: \"2000-02-30\"");
   EXPECT_EQ(Date("0000-01-01"), "22008 date/time field value out of range: \"0000-01-01\"");
+  EXPECT_EQ(Date("044-03-15 (BC)"), "0044-03-15 BC");
+  EXPECT_EQ(Date("()"), "22007 invalid input syntax for type date: \"()\"");
   EXPECT_EQ(Date("abc"), "22007 invalid input syntax for type date: \"abc\"");
   EXPECT_EQ(Date("5874898-01-01"), "22008 date out of range: \"5874898-01-01\"");
 }
@@ -121,6 +123,9 @@ TEST(IntervalTest, Input) {
   EXPECT_EQ(IntervalText("P0001-02-03T04:05:06"), "1 year 2 mons 3 days 04:05:06");
   EXPECT_EQ(IntervalText("2 weeks"), "14 days");
   EXPECT_EQ(IntervalText("-1 days +02:03:00"), "-1 days +02:03:00");
+  EXPECT_EQ(IntervalText("4 millenniums 5 centuries"), "4500 years");
+  EXPECT_EQ(IntervalText("1 year 1 month 1 day 1:"), "1 year 1 mon 1 day 01:00:00");
+  EXPECT_EQ(IntervalText("1:2:"), "22007 invalid input syntax for type interval: \"1:2:\"");
   EXPECT_EQ(IntervalText("1 foo"), "22007 invalid input syntax for type interval: \"1 foo\"");
   EXPECT_EQ(IntervalText("1 day 1 day"), "22007 invalid input syntax for type interval: \"1 day 1 day\"");
   EXPECT_EQ(IntervalText("2020-01-01"), "22007 invalid input syntax for type interval: \"2020-01-01\"");

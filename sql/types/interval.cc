@@ -159,7 +159,12 @@ class IntervalParser {
       rest_.remove_prefix(1);
       size_t n = 0;
       while (n < rest_.size() && IsDigit(rest_[n])) ++n;
-      if (n == 0 || count == 3) return Failure::kSyntax;
+      if (count == 3) return Failure::kSyntax;
+      if (n == 0) {
+        if (count == 2 || !rest_.empty()) return Failure::kSyntax;  // "1:" is one hour
+        ++count;
+        break;
+      }
       if (std::from_chars(rest_.data(), rest_.data() + n, parts[count++]).ec != std::errc()) return Failure::kOverflow;
       rest_.remove_prefix(n);
     }

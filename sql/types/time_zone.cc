@@ -1,6 +1,7 @@
 #include <cctz/civil_time.h>
 #include <cctz/time_zone.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <map>
@@ -91,7 +92,11 @@ std::string UpperCase(std::string_view name) {
 
 std::unique_ptr<TimeZone> LoadIana(std::string_view name) {
   if (!IsSafeName(name)) return nullptr;
-  for (const std::string& spelling : {std::string(name), TitleCase(name), UpperCase(name)}) {
+  // US/Pacific, Etc/GMT+5
+  const size_t slash = std::min(name.find('/'), name.size());
+  const std::string upper_first = UpperCase(name.substr(0, slash)) + TitleCase(name.substr(slash));
+  const std::string upper_rest = TitleCase(name.substr(0, slash)) + UpperCase(name.substr(slash));
+  for (const std::string& spelling : {std::string(name), TitleCase(name), UpperCase(name), upper_first, upper_rest}) {
     cctz::time_zone zone;
     if (cctz::load_time_zone(spelling, &zone)) return std::make_unique<IanaZone>(spelling, zone);
   }

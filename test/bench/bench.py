@@ -3,7 +3,7 @@
 
 Peers: `postgres` is one server with fsync on; `postgres-sync` has two streaming standbys on the same machine and
 synchronous_standby_names = 'ANY 1 (s1, s2)', so that, as here, two of three copies are on disk before a commit is answered.
-Runs alternate (A B A B); figures are medians; ratio = Insula / peer (above 1: Insula is better for tps, worse for ms).
+`etcd` has three nodes with the same certificates, asked through the best of them. Runs alternate (A B A B); figures are medians; ratio = Insula / peer (above 1: Insula is better for tps, worse for ms).
 """
 import argparse
 import json
@@ -20,6 +20,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, os.path.join(ROOT, "test", "e2e"))
 os.environ.setdefault("INSULA_BINARY", os.path.join(ROOT, "bazel-bin", "cli", "insula"))
 import harness  # noqa: E402
+from etcd import Etcd  # noqa: E402
 
 PG = "/usr/lib/postgresql/15/bin"
 
@@ -39,7 +40,9 @@ class Postgres:
         for i in range(1, standbys + 1):
             standby = os.path.join(self.folder, f"s{i}")
             self.as_postgres(f"{PG}/pg_basebackup", "-D", standby, "-h", self.folder, "-p", str(port), "-R")
-            self.append(standby, f"port={port + i}\nprimary_conninfo='host={self.folder} port={port} application_name=s{i}'\n")
+            self.append(standby, f"port={port + i}\n")
+            # pg_basebackup -R wrote a connection without a name there, and that file has the last word.
+            self.append(standby, f"primary_conninfo='host={self.folder} port={port} application_name=s{i}'\n", "postgresql.auto.conf")
             self.start(standby)
             self.servers.append(standby)
         if standbys:
@@ -49,14 +52,14 @@ class Postgres:
         self.url = f"postgresql://postgres@127.0.0.1:{port}/bench"
 
     @staticmethod
-    def append(data, text):
-        with open(os.path.join(data, "postgresql.conf"), "a") as f:
+    def append(data, text, file="postgresql.conf"):
+        with open(os.path.join(data, file), "a") as f:
             f.write(text)
 
     @staticmethod
     def as_postgres(*command):
         prefix = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
-        subprocess.run([*prefix, *command], check=True, stdout=subprocess.DEVNULL, cwd="/")
+        subprocess.run([*prefix, *command], check=True, stdout=subprocess.DEVNULL, cwd="/", timeout=60)
 
     def start(self, data):
         self.as_postgres(f"{PG}/pg_ctl", "-D", data, "-l", data + ".log", "-w", "start")
@@ -82,9 +85,38 @@ def tps(url, seconds, clients, protocol, script):
     return float(re.search(r"tps = ([0-9.]+)", out).group(1))
 
 
+def kv_puts(cluster, kind, addresses, clients, seconds):
+    """Puts of 256 bytes by kv_bench, each a transaction of its own: its figures."""
+    certs = os.path.join(cluster.data, "certs")
+    done = subprocess.run([os.path.join(ROOT, "bazel-bin", "test", "bench", "kv_bench"), f"--kind={kind}", f"--addresses={','.join(addresses)}", f"--ca={certs}/ca.crt",
+                           f"--cert={certs}/node.1.crt", f"--key={certs}/node.1.key", f"--clients={clients}", f"--seconds={seconds}"], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"kv_bench failed:\n{done.stderr}")
+    return json.loads(done.stdout)
+
+
+def bench_kv(cluster, add, seconds, rounds):
+    nodes = [p["address"] for p in cluster.processes("kv")]
+    etcd = Etcd(os.path.join(cluster.data, "certs"))
+    try:
+        # The node that answers quickest: the leader, as others pass puts on.
+        best = min(etcd.addresses, key=lambda a: kv_puts(cluster, "etcd", [a], 1, 1)["p50_ms"])
+        for clients in (1, 8, 64, 256):
+            figures = {"insula": [], "etcd": []}
+            for _ in range(rounds):
+                figures["insula"].append(kv_puts(cluster, "insula", nodes, clients, seconds))
+                figures["etcd"].append(kv_puts(cluster, "etcd", [best], clients, seconds))
+            for key, unit in (("puts_per_s", "puts/s"), ("p50_ms", "ms"), ("p99_ms", "ms")):
+                ours, theirs = (statistics.median(f[key] for f in figures[kind]) for kind in ("insula", "etcd"))
+                add(f"kv put 256 B, {clients} clients, {key}", ours, unit, "etcd", theirs)
+    finally:
+        etcd.close()
+
+
 def resume_ms(cluster, runs):
     """Cold connect to answer, psql's own start-up taken off: median ms over a suspended tenant's wakes."""
     tenant = cluster.tenant("create", "napper", "--idle=10m")
+    cluster.psql(tenant["url"], "select 1")  # the first wake also writes the first descriptors
     times, start_up = [], []
     for _ in range(runs):
         cluster.tenant("suspend", tenant["cluster"])
@@ -141,9 +173,13 @@ def main():
         accounts, branches, tellers, history = harness.tpcb_sums(cluster, tenant["url"])
         if accounts != history or branches != tellers:
             raise SystemExit(f"the sums differ: {accounts} {branches} {tellers} {history}")
+        bench_kv(cluster, add, 2 if options.quick else 5, rounds)
         wake, psql = resume_ms(cluster, 3 if options.quick else 10)
         add("resume: cold connect to answer, with psql", wake, "ms")
         add("psql's own start (--version)", psql, "ms")
+        with open(os.path.join(cluster.data, "logs", "operator-1.log")) as log:
+            took = re.findall(r'took="([^"]*)"', log.read())
+        print("the last wake, in the operator: " + took[-1])
     finally:
         for peer in peers.values():
             peer.close()

@@ -82,7 +82,10 @@ std::string CompareSqlite(const Record& record, const pgwire::QueryResult& resul
   return "";
 }
 
-bool ParseNumber(const std::string& s, double* v) {
+// A whole number or decimal; blanks around it do not matter.
+bool ParseNumber(std::string s, double* v) {
+  while (!s.empty() && s.back() == ' ') s.pop_back();
+  s.erase(0, std::min(s.find_first_not_of(' '), s.size()));
   if (s.empty() || std::isspace(static_cast<unsigned char>(s[0]))) return false;
   if (s.find_first_of("xX") != std::string::npos) return false;
   char* end = nullptr;

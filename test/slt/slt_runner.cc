@@ -61,7 +61,6 @@ class Runner {
         if (record.words[0] == "skip") skipping_ = true;
         if (record.words[0] == "unskip") skipping_ = false;
       }
-      if (record.kind == RecordKind::kRestart) clients_.clear();
       if (record.kind != RecordKind::kStatement && record.kind != RecordKind::kQuery) continue;
       const bool counts = Counts(record);
       if (!counts && (record.skip || skipping_)) continue;

@@ -41,6 +41,7 @@ def run_slt(name, target, data):
 
 SUITES = {
     "raft": (run_gtest, "//kv/raft/testing:suite_test"),
+    "histories": (run_gtest, "//test/checkers:suite_test"),
     "sqllogictest": (run_slt, "//test/slt:slt"),
     "slt-duckdb": (run_slt, "//test/slt:slt"),
     "slt-risingwave": (run_slt, "//test/slt:slt"),

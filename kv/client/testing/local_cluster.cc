@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/async/wait.h"
 #include "base/check.h"
 #include "base/encoding/ordered.h"
 #include "base/strings.h"
@@ -11,6 +12,33 @@
 #include "kv/mvcc/mvcc.h"
 
 namespace insula::kv {
+
+// One client's way to the ranges.
+class LocalCluster::Client : public BatchChannel {
+ public:
+  Client(LocalCluster* cluster, Fates fates) : cluster_(cluster), fates_(std::move(fates)) {}
+
+  Task<CallResult> Call(const Context& ctx, std::string address, const v1::BatchRequest& batch) override {
+    const CallFate fate = fates_(batch);
+    CallResult result;
+    result.status = fate.delay > Duration::zero() ? co_await Sleep(ctx, fate.delay) : absl::OkStatus();
+    if (result.status.ok() && fate.received) result = co_await cluster_->Call(ctx, std::move(address), batch);
+    if (fate.answer_delay > Duration::zero() && !(co_await Sleep(ctx, fate.answer_delay)).ok()) {
+      result.status = ctx.status();
+      result.maybe_received = fate.received;
+    }
+    if (fate.received && fate.answered) co_return result;
+    Event never;
+    result.response.Clear();
+    result.maybe_received = fate.received;
+    result.status = co_await never.Wait(ctx);
+    co_return result;
+  }
+
+ private:
+  LocalCluster* cluster_;
+  Fates fates_;
+};
 
 LocalCluster::LocalCluster(Executor* executor, std::vector<std::string> split_keys, uint64_t seed)
     : executor_(executor), random_(seed), clock_(&executor->clock(), kDefaultMaxOffset), ctx_(Context::Background(executor)) {
@@ -46,10 +74,10 @@ LocalCluster::~LocalCluster() {
   internal_.reset();
 }
 
-void LocalCluster::AddRange(v1::RangeDescriptor descriptor) {
+void LocalCluster::AddRange(v1::RangeDescriptor descriptor, const mvcc::Stats& stats) {
   const RangeId id = descriptor.range_id();
-  auto group = std::make_unique<LocalGroup>(std::move(descriptor), engine_.get(), &clock_);
-  group->set_on_split([this](const SplitTrigger& split) { AddRange(split.right); });
+  auto group = std::make_unique<LocalGroup>(std::move(descriptor), engine_.get(), &clock_, stats);
+  group->set_on_split([this](const SplitTrigger& split) { AddRange(split.right, split.right_stats); });
   ReplicaDeps deps;
   deps.executor = executor_;
   deps.sender = &internal_->sender();
@@ -73,7 +101,8 @@ Task<CallResult> LocalCluster::Call(const Context& ctx, std::string address, con
   std::string call;
   for (const auto& request : batch.requests()) StrAppend(&call, call.empty() ? "" : " ", NameOf(request));
   last_call = call;
-  if (absl::Status s = co_await ctx.Yield(); !s.ok()) {
+  largest_call = std::max(largest_call, batch.ByteSizeLong());
+  if (absl::Status s = latency > Duration::zero() ? co_await Sleep(ctx, latency) : co_await ctx.Yield(); !s.ok()) {
     result.status = s;
     co_return result;
   }
@@ -104,6 +133,11 @@ Task<CallResult> LocalCluster::Call(const Context& ctx, std::string address, con
 
 std::unique_ptr<ClientDatabase> LocalCluster::NewDatabase(CoordinatorOptions options) {
   return MakeDatabase(ctx_, &random_, this, {.sender = {.bootstrap = {"n1"}}, .coordinator = options});
+}
+
+std::unique_ptr<ClientDatabase> LocalCluster::NewDatabase(CoordinatorOptions options, Fates fates) {
+  clients_.push_back(std::make_unique<Client>(this, std::move(fates)));
+  return MakeDatabase(ctx_, &random_, clients_.back().get(), {.sender = {.bootstrap = {"n1"}}, .coordinator = options});
 }
 
 LocalGroup& LocalCluster::group_of(std::string_view key) {

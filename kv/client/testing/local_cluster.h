@@ -6,6 +6,7 @@
 #ifndef INSULA_KV_CLIENT_TESTING_LOCAL_CLUSTER_H_
 #define INSULA_KV_CLIENT_TESTING_LOCAL_CLUSTER_H_
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -22,6 +23,15 @@
 
 namespace insula::kv {
 
+// What becomes of one call of one client.
+struct CallFate {
+  Duration delay = Duration::zero();         // until it is received
+  Duration answer_delay = Duration::zero();  // until the answer comes
+  bool received = true;
+  bool answered = true;  // else the client waits until it loses patience
+};
+using Fates = std::function<CallFate(const v1::BatchRequest&)>;
+
 class LocalCluster : public BatchChannel {
  public:
   LocalCluster(Executor* executor, std::vector<std::string> split_keys, uint64_t seed = 1);
@@ -29,6 +39,8 @@ class LocalCluster : public BatchChannel {
 
   Task<CallResult> Call(const Context& ctx, std::string address, const v1::BatchRequest& batch) override;
   std::unique_ptr<ClientDatabase> NewDatabase(CoordinatorOptions options = {});
+  // A client whose calls go as `fates` says: slow, lost, or none any more (it has crashed).
+  std::unique_ptr<ClientDatabase> NewDatabase(CoordinatorOptions options, Fates fates);
 
   LocalGroup& group(RangeId id) { return *groups_.at(id); }
   LocalGroup& group_of(std::string_view key);
@@ -45,11 +57,14 @@ class LocalCluster : public BatchChannel {
   bool lose_request = false;        // it is never received
   bool lose_answer = false;         // it is applied, and nobody hears of it
   bool only_commits = false;        // the two above wait for a batch with end_txn
+  Duration latency = Duration::zero();  // of every call
   uint64_t calls = 0;
+  size_t largest_call = 0;          // bytes
   std::string last_call;            // what the last batch consisted of: "check get put end_txn"
 
  private:
-  void AddRange(v1::RangeDescriptor descriptor);
+  class Client;
+  void AddRange(v1::RangeDescriptor descriptor, const mvcc::Stats& stats = {});
 
   Executor* executor_;
   SeededRandom random_;
@@ -59,6 +74,7 @@ class LocalCluster : public BatchChannel {
   Context ctx_;
   std::unique_ptr<ClientDatabase> internal_;  // what replicas send through
   std::map<RangeId, std::unique_ptr<LocalGroup>> groups_;
+  std::vector<std::unique_ptr<BatchChannel>> clients_;
 };
 
 }  // namespace insula::kv

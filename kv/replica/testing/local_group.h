@@ -8,6 +8,7 @@
 
 #include "base/async/context.h"
 #include "base/async/task.h"
+#include "base/async/wait.h"
 #include "base/hlc/hlc.h"
 #include "kv/multiraft/range_group.h"
 #include "kv/storage/engine.h"
@@ -16,8 +17,8 @@ namespace insula::kv {
 
 class LocalGroup : public RangeGroup {
  public:
-  LocalGroup(v1::RangeDescriptor descriptor, storage::Engine* engine, HybridClock* clock)
-      : descriptor_(std::move(descriptor)), engine_(engine), clock_(clock) {
+  LocalGroup(v1::RangeDescriptor descriptor, storage::Engine* engine, HybridClock* clock, mvcc::Stats stats = {})
+      : descriptor_(std::move(descriptor)), engine_(engine), clock_(clock), stats_(stats) {
     lease_ = {1, clock->Now()};
   }
   void set_state_machine(std::unique_ptr<RangeStateMachine> machine) {
@@ -57,9 +58,11 @@ class LocalGroup : public RangeGroup {
     for (int i = 0; i < apply_delay_turns; ++i) {
       if (absl::Status s = co_await ctx.Yield(); !s.ok()) co_return absl::UnknownError("stopping");
     }
+    if (apply_delay > Duration::zero() && !(co_await Sleep(ctx, apply_delay)).ok()) co_return absl::UnknownError("stopping");
     if (!next_proposal_error.ok()) co_return std::exchange(next_proposal_error, absl::OkStatus());
     if (!leader || sequence != lease_.sequence) co_return absl::AbortedError("the lease was lost");
     ++proposals;
+    largest_entry = std::max(largest_entry, command.write_set.size());
     ++applied_;
     if (!command.write_set.empty()) {
       auto batch = storage::WriteBatch::FromBytes(command.write_set);
@@ -80,7 +83,11 @@ class LocalGroup : public RangeGroup {
     lose_answer = false;
     co_return absl::UnknownError("the answer got lost");
   }
-  Task<absl::Status> TransferLease(Context, StoreId) override { co_return absl::UnimplementedError("one replica"); }
+  // To itself, as if another replica had it for a moment.
+  Task<absl::Status> TransferLease(Context, StoreId) override {
+    ChangeLease();
+    co_return absl::OkStatus();
+  }
   absl::Status disk_status() const override { return disk; }
   RangeStateMachine* state_machine() const override { return machine_.get(); }
 
@@ -93,7 +100,9 @@ class LocalGroup : public RangeGroup {
 
   bool leader = true;
   int proposals = 0;
+  size_t largest_entry = 0;
   int apply_delay_turns = 1;
+  Duration apply_delay = Duration::zero();  // what consensus takes
   bool lose_answer = false;  // of the next proposal, which is applied
   absl::Status next_proposal_error;
   absl::Status disk;

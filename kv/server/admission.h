@@ -1,0 +1,160 @@
+// When a tenant's batch may begin on this node. A tenant that floods slows down itself only; a tenant alone gets the whole node.
+//
+//   batch ─► bounds? ─ no ─► refused: Unavailable, come back later
+//              │ yes
+//              ▼            room in this turn of the loop, nothing of the tenant waits, and
+//          TryAdmit ─ yes ─ tokens in its bucket, or nobody waits and half the turn is free ──► begins at once
+//              │ no
+//              ▼
+//        the tenant's queue ── at each turn's end: the next ones by weighted fair queueing, one turn's worth ──► begin
+//
+// A *turn* is one pass through what is ready on the node's loop. All logic of a node runs on that one thread, so turns get long exactly
+// when the node is busy, and what is admitted per turn is bounded: whatever else is ready (consensus, liveness, the system's own batches)
+// comes to its turn after some milliseconds at most. While the loop has time left, turns are short and many, and nobody waits. Nothing
+// here is a slot that a batch keeps while it waits for a lock: so a commit never waits for those that wait for it.
+//
+// Invariants:
+//   A1  Work-conserving: while batches wait, every turn admits one at least.
+//   A2  A tenant that comes back after a pause waits for at most one turn and one batch of each other tenant that waits (FairQueue F2).
+//   A3  Batches and bytes under way (waiting, running, answers not sent) and streams are bounded per tenant, bytes per node, too.
+//       Batches that end a transaction may use a reserve on top.
+//   A4  The system's own batches never wait; they take from tenants at most half of a turn.
+// Not seen here: the disk. What is slow there bounds a tenant by A3 only.
+// Loop thread only.
+#ifndef INSULA_KV_SERVER_ADMISSION_H_
+#define INSULA_KV_SERVER_ADMISSION_H_
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/async/context.h"
+#include "base/async/task.h"
+#include "base/async/task_group.h"
+#include "base/async/wait.h"
+#include "base/runtime/executor.h"
+#include "kv/server/fair_queue.h"
+#include "kv/server/server_metrics.h"
+#include "proto/tenant/admin.pb.h"
+#include "tenant/cost_model.h"
+#include "tenant/tenant.h"
+#include "tenant/token_bucket.h"
+
+namespace insula::kv {
+
+struct AdmissionOptions {
+  CostModel cost;
+  MilliRu turn = 20 * kMilliRuPerRu;  // of all tenants together: about 1 ms of the loop
+  uint32_t weight = 100;              // of a tenant without one of its own
+  int64_t rate_ru = 4000;             // what passes without queueing, per tenant
+  int64_t burst_ru = 8000;
+  uint64_t node_bytes = 1024 << 20;
+  uint64_t tenant_bytes = 256 << 20;
+  uint64_t guaranteed_bytes = 1 << 20;  // a tenant with less under way is not refused for the node's sake
+  size_t tenant_batches = 10'000;
+  size_t tenant_streams = 1024;
+  Duration retry_after = 20ms;
+};
+
+class Admission {
+  struct Share;
+
+ public:
+  // What a batch holds while it is under way: released when this goes.
+  class Batch {
+   public:
+    Batch() = default;
+    Batch(Batch&& other) noexcept : admission_(std::exchange(other.admission_, nullptr)), share_(std::move(other.share_)), bytes_(other.bytes_) {}
+    Batch& operator=(Batch&& other) noexcept {
+      std::swap(admission_, other.admission_);
+      std::swap(share_, other.share_);
+      std::swap(bytes_, other.bytes_);
+      return *this;
+    }
+    ~Batch();
+    bool valid() const { return admission_ != nullptr; }
+    // Whether it may begin now; if so, `cost` is accounted for.
+    bool TryAdmit(MilliRu cost) { return admission_->TryAdmit(*share_, cost); }
+    // Waits for its turn. Not OK: the context ended, or the tenant was turned away meanwhile; it has left the queue.
+    Task<absl::Status> Admit(Context ctx, MilliRu cost, int priority) { return admission_->Wait(std::move(ctx), share_, cost, priority); }
+    // It cost so much more than was said.
+    void Charge(MilliRu cost) { admission_->Charge(*share_, cost); }
+    // Holds so many bytes from now on: the answer in place of the request.
+    void SetBytes(uint64_t bytes);
+
+   private:
+    friend class Admission;
+    Admission* admission_ = nullptr;
+    std::shared_ptr<Share> share_;
+    uint64_t bytes_ = 0;
+  };
+
+  // One open stream of a tenant.
+  class Stream {
+   public:
+    Stream(Stream&& other) noexcept : admission_(std::exchange(other.admission_, nullptr)), share_(std::move(other.share_)) {}
+    Stream& operator=(Stream&&) = delete;
+    ~Stream();
+    // kUnavailable (KV error with the time to wait) when too much of the tenant is under way. `finishing`: it ends a transaction.
+    absl::StatusOr<Batch> Begin(uint64_t bytes, bool finishing) { return admission_->Begin(share_, bytes, finishing); }
+
+   private:
+    friend class Admission;
+    Stream(Admission* admission, std::shared_ptr<Share> share) : admission_(admission), share_(std::move(share)) {}
+    Admission* admission_;
+    std::shared_ptr<Share> share_;
+  };
+
+  // Outlives all streams and batches.
+  Admission(Executor* executor, ServerMetrics* metrics, AdmissionOptions options = {});
+  ~Admission();
+
+  // kUnavailable (KV error) when the tenant has too many.
+  absl::StatusOr<Stream> OpenStream(TenantId tenant);
+  // The tenant's part of this node, as its record says.
+  void SetShare(TenantId tenant, const insula::tenant::v1::NodeShare& share);
+  // Ends all waits of the tenant with `why` (it was suspended, say).
+  void TurnAway(TenantId tenant, const absl::Status& why);
+  // A batch of the system's own begins.
+  void ChargeSystem(MilliRu cost);
+
+  const CostModel& cost_model() const { return options_.cost; }
+  size_t queued() const { return queue_.size(); }
+  uint64_t bytes() const { return bytes_; }
+  size_t tenants() const { return shares_.size(); }
+
+ private:
+  struct Waiter;
+
+  absl::StatusOr<Batch> Begin(const std::shared_ptr<Share>& share, uint64_t bytes, bool finishing);
+  bool TryAdmit(Share& share, MilliRu cost);
+  Task<absl::Status> Wait(Context ctx, std::shared_ptr<Share> share, MilliRu cost, int priority);
+  void Charge(Share& share, MilliRu cost);
+  absl::Status PushBack(Share& share, const char* what);
+  void Spent(MilliRu cost);
+  Task<void> Turns();
+  void EndTurn();
+  void ForgetIdle();
+  MilliRu used() const { return spent_ + std::min(system_spent_, options_.turn / 2); }
+
+  Executor* executor_;
+  ServerMetrics* metrics_;
+  AdmissionOptions options_;
+  std::map<TenantId, std::shared_ptr<Share>> shares_;
+  MonoTime last_forgetting_;
+  FairQueue queue_;
+  uint64_t bytes_ = 0;
+  MilliRu spent_ = 0;         // of this turn, by tenants
+  MilliRu system_spent_ = 0;  // and by the system
+  bool turn_open_ = false;    // something was spent, or waits: the turn's end is to be noticed
+  Condition opened_;
+  TaskGroup tasks_;
+};
+
+}  // namespace insula::kv
+
+#endif  // INSULA_KV_SERVER_ADMISSION_H_

@@ -1,0 +1,32 @@
+// What a node counts at its front door. Series per tenant are bounded (base/metrics).
+#ifndef INSULA_KV_SERVER_SERVER_METRICS_H_
+#define INSULA_KV_SERVER_SERVER_METRICS_H_
+
+#include "base/metrics/metrics.h"
+
+namespace insula::kv {
+
+struct ServerMetrics {
+  explicit ServerMetrics(metrics::Registry* registry)
+      : batches(registry->AddCounter("insula_kv_batches_total", "Batches received.")),
+        denied(registry->AddCounters("insula_kv_denied_total", "Calls and batches refused at the tenants' wall, by reason.", {"reason"})),
+        throttled(registry->AddCounters("insula_kv_throttled_total", "Batches that waited for their turn, by tenant.", {"tenant"})),
+        pushed_back(registry->AddCounters("insula_kv_pushed_back_total", "Batches and streams refused because the tenant had too much under way, by tenant.", {"tenant"})),
+        request_units(registry->AddCounters("insula_kv_request_units_total", "Request units of the work taken on, by tenant.", {"tenant"})),
+        queue_wait(registry->AddHistogram("insula_kv_queue_wait_seconds", "How long batches that waited for their turn did so.")),
+        queued(registry->AddGauge("insula_kv_queued_batches", "Batches that wait for their turn now.")),
+        in_flight_bytes(registry->AddGauge("insula_kv_in_flight_bytes", "Bytes of tenants' batches and answers that are under way now.")) {}
+
+  metrics::Counter* batches;
+  metrics::Family<metrics::Counter>* denied;
+  metrics::Family<metrics::Counter>* throttled;
+  metrics::Family<metrics::Counter>* pushed_back;
+  metrics::Family<metrics::Counter>* request_units;
+  metrics::Histogram* queue_wait;
+  metrics::Gauge* queued;
+  metrics::Gauge* in_flight_bytes;
+};
+
+}  // namespace insula::kv
+
+#endif  // INSULA_KV_SERVER_SERVER_METRICS_H_
