@@ -72,8 +72,10 @@ Outcome ResolveIntent(storage::ReadWriter& rw, std::string_view key, const LockH
   Versions versions;
   if (Outcome o = internal::LoadVersions(rw, key, own.intent->ts, &versions); !o.ok()) return o;
   stats->intents -= 1;
-  // An intent of another epoch than the one that committed was never part of it.
-  Final final = params.status == v1::COMMITTED && own.txn.epoch() == params.txn.epoch() ? FinalValue(*own.intent, versions, params) : Final{};
+  // An intent of another epoch than the one that committed was never part of it, nor was one above the commit: that is a late copy of a
+  // write, made when the transaction was over.
+  const bool part = own.txn.epoch() == params.txn.epoch() && own.intent->ts <= Timestamp{params.txn.write_ts()};
+  Final final = params.status == v1::COMMITTED && part ? FinalValue(*own.intent, versions, params) : Final{};
   if (!final.any) {
     RemoveProvisional(rw, key, versions, stats);
     return Outcome::Ok();

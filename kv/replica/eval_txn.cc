@@ -54,13 +54,13 @@ EvalResult Evaluator::PushTxn(const v1::PushTxnRequest& request, v1::PushTxnResp
   auto record = LoadRecord(rw_, request.key(), id);
   if (!record.ok()) return EvalResult::Error(record.status());
   if (!*record) {
-    // Its outcome tells more than the lack of a record.
+    // It is over, and a commit forgets its record only when all that was part of it is resolved: what is met of it now is a late copy of
+    // a write or a lock, and goes.
     auto outcome = LoadOutcome(rw_, request.key(), id);
     if (!outcome.ok()) return EvalResult::Error(outcome.status());
-    if (*outcome && (*outcome)->status == v1::COMMITTED) {
+    if (*outcome) {
       *out->mutable_pushee()->mutable_meta() = request.pushee();
-      out->mutable_pushee()->mutable_meta()->set_write_ts((*outcome)->commit_ts.bits);
-      out->mutable_pushee()->set_status(v1::COMMITTED);
+      out->mutable_pushee()->set_status(v1::ABORTED);
       return EvalResult::Ok();
     }
   }
