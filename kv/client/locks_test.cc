@@ -151,14 +151,32 @@ TEST_F(LocksTest, SavepointsKeepLocks) {
   EXPECT_FALSE(IsLocked("a"));
 }
 
+TEST_F(LocksTest, ALockIsWaitedForAsLongAsItsHolderLives) {
+  auto holder = Begin();
+  Get(*holder, "a", kForUpdate);
+  auto waiter = Begin();
+  std::optional<absl::Status> outcome;
+  TaskGroup group(ctx_);
+  group.SpawnFn([&]() -> Task<void> { outcome = (co_await waiter->Get(ctx_, K("a"), kForUpdate)).status(); });
+  loop_.RunFor(std::chrono::hours(4));
+  EXPECT_FALSE(outcome.has_value()) << *outcome;
+  EXPECT_EQ(Commit(*holder), "");
+  loop_.RunFor(1s);
+  ASSERT_TRUE(outcome.has_value());
+  EXPECT_TRUE(outcome->ok()) << *outcome;
+}
+
 // Otherwise a rewrite that has read a table would miss the row, and the row would be gone with the old storage.
 TEST_F(LocksTest, ACommitWaitsForWhoeverIsAboutToChangeItsFence) {
-  for (bool several_ranges : {false, true}) {
+  for (int way = 0; way < 4; ++way) {
+    const bool several_ranges = (way & 1) != 0, reads_first = (way & 2) != 0;
+    SCOPED_TRACE(StrCat("several ranges ", several_ranges, ", reads first ", reads_first));
     Put("catalog", "v1");
     auto change = Begin();
     Get(*change, "catalog", kForUpdate);
     auto writer = Begin();
     writer->SetFence(K("catalog"), "v1");
+    if (reads_first) Get(*writer, "other", {});  // sees the fence hold, which says nothing about who is about to change it
     writer->Put(K("late"), "1");
     if (several_ranges) writer->Put(K("q"), "1");
     std::optional<absl::Status> outcome;

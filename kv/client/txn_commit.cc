@@ -168,6 +168,7 @@ Task<absl::Status> TxnCoordinator::CheckFenceAt(const Context& ctx, Timestamp ts
   auto* check = batch.add_requests()->mutable_check();
   check->set_key(fence_->first);
   if (fence_->second) check->set_expected(*fence_->second);
+  check->set_at_commit(true);
   FillHeader(ctx, &batch);
   v1::Transaction* txn = batch.mutable_header()->mutable_txn();
   txn->set_read_ts(ts.bits);
@@ -193,7 +194,7 @@ Task<absl::Status> TxnCoordinator::FixCommitTimestamp(const Context& ctx) {
       co_return why ? ToPgStatus(*why) : refreshed;
     }
   }
-  const Timestamp commit_ts{txn_.meta().write_ts()};
+  const Timestamp commit_ts{std::max(txn_.meta().write_ts(), txn_.read_ts())};
   if (!fence_ || wrote_fence() || fence_held_at_ >= commit_ts) co_return absl::OkStatus();
   co_return co_await CheckFenceAt(ctx, commit_ts);
 }

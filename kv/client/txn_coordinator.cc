@@ -206,8 +206,6 @@ Task<absl::Status> TxnCoordinator::RefreshTo(const Context& ctx, Timestamp to) {
   txn_.set_read_ts(to.bits);
   txn_.mutable_meta()->set_write_ts(std::max(txn_.meta().write_ts(), to.bits));
   if (has_read_) refresh_from_ = to;
-  // What was read as of the fence's key was refreshed with the rest.
-  if (has_read_ && fence_checked_) fence_held_at_ = to;
   co_return absl::OkStatus();
 }
 

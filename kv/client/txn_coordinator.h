@@ -197,7 +197,7 @@ class TxnCoordinator final : public Txn {
   Condition chosen_;
   std::optional<std::pair<std::string, std::optional<std::string>>> fence_;
   bool fence_checked_ = false;     // at the present snapshot
-  Timestamp fence_held_at_;        // where it was last seen to hold; empty: nowhere
+  Timestamp fence_held_at_;        // where it was last seen to hold with nobody about to change it; empty: nowhere
   uint32_t fence_written_ = 0;     // sequence of its own first write of the fence's key; 0: none
   bool condition_failed_ = false;  // a conditional write found another value
   uint64_t beat_id_ = 0;

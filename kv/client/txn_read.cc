@@ -55,7 +55,6 @@ bool TxnCoordinator::AddFence(v1::BatchRequest* batch) {
 // The fence held at the snapshot.
 void TxnCoordinator::NoteFence() {
   fence_checked_ = true;
-  fence_held_at_ = Timestamp{txn_.read_ts()};
   NoteRead(fence_->first, {});
 }
 

@@ -69,20 +69,20 @@ void ReplaceProvisional(storage::ReadWriter& rw, std::string_view key, const Ver
 }
 
 Outcome ResolveIntent(storage::ReadWriter& rw, std::string_view key, const LockHolder& own, const ResolveParams& params, Stats* stats) {
-  Versions versions;
-  if (Outcome o = internal::LoadVersions(rw, key, own.intent->ts, &versions); !o.ok()) return o;
-  stats->intents -= 1;
   // An intent of another epoch than the one that committed was never part of it, nor was one above the commit: that is a late copy of a
   // write, made when the transaction was over.
-  const bool part = own.txn.epoch() == params.txn.epoch() && own.intent->ts <= Timestamp{params.txn.write_ts()};
-  Final final = params.status == v1::COMMITTED && part ? FinalValue(*own.intent, versions, params) : Final{};
+  const bool committed = params.status == v1::COMMITTED && own.txn.epoch() == params.txn.epoch() && own.intent->ts.bits <= params.txn.write_ts();
+  stats->intents -= 1;
+  // It stands as it is, as most do: no look at versions, only the lock goes.
+  if (committed && Timestamp{params.txn.write_ts()} == own.intent->ts && !Ignored(params, own.intent->sequence)) return Outcome::Ok();
+  Versions versions;
+  if (Outcome o = internal::LoadVersions(rw, key, own.intent->ts, &versions); !o.ok()) return o;
+  Final final = committed ? FinalValue(*own.intent, versions, params) : Final{};
   if (!final.any) {
     RemoveProvisional(rw, key, versions, stats);
     return Outcome::Ok();
   }
-  Timestamp commit{params.txn.write_ts()};
-  if (commit == versions.provisional_ts && !Ignored(params, own.intent->sequence)) return Outcome::Ok();  // it stands as it is
-  ReplaceProvisional(rw, key, versions, commit, final.live, final.value, stats);
+  ReplaceProvisional(rw, key, versions, Timestamp{params.txn.write_ts()}, final.live, final.value, stats);
   return Outcome::Ok();
 }
 

@@ -20,9 +20,6 @@ LockStrength Strength(v1::LockStrength strength) {
   }
 }
 
-// Of a commit that is not one of one phase: the fence alone, at the timestamp of the commit (kv/client/txn_commit.cc).
-bool IsCheckAtCommit(const v1::BatchRequest& batch) { return batch.header().has_txn() && batch.requests_size() == 1 && batch.requests(0).has_check(); }
-
 class Declarer {
  public:
   Declarer(const v1::BatchRequest& batch, const DeclareParams& params) : batch_(batch), params_(params) {
@@ -100,7 +97,7 @@ class Declarer {
       }
       case v1::Request::kCheck:
         // With a one-phase commit it holds at the commit timestamp, whatever that will be.
-        return IsOnePhase(batch_) || IsCheckAtCommit(batch_) ? CheckAtCommit(span) : Read(span, params_.read_limit);
+        return IsOnePhase(batch_) || request.check().at_commit() ? CheckAtCommit(span) : Read(span, params_.read_limit);
       case v1::Request::kRefresh:
         return Read(span, params_.read_ts);
       case v1::Request::kPut:

@@ -131,9 +131,10 @@ EvalResult Evaluator::Scan(const v1::ScanRequest& request, v1::ScanResponse* out
 
 EvalResult Evaluator::Check(const v1::CheckRequest& request) {
   mvcc::ReadParams params = ReadParamsFor(v1::LOCK_NONE);
-  if (one_phase_) {
-    params.ts = ts_.write;
-    params.uncertainty_limit = std::max(params.uncertainty_limit, ts_.write);
+  const Timestamp ts = one_phase_ ? ts_.write : params.ts;
+  if (one_phase_ || request.at_commit()) {
+    // Not only as of the commit: who has changed it meanwhile may have read, under its lock, what this commit is about to write.
+    params.ts = params.uncertainty_limit = Timestamp::Max();
   }
   mvcc::GetResult result;
   // One that this batch itself writes is checked as it was before.
@@ -148,7 +149,7 @@ EvalResult Evaluator::Check(const v1::CheckRequest& request) {
     if (result.found) actual = result.value;
     return EvalResult::Error(ConditionFailedError(request.key(), actual));
   }
-  Read(request.key(), {}, params.ts);
+  Read(request.key(), {}, ts);
   return EvalResult::Ok();
 }
 

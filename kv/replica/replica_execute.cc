@@ -279,6 +279,7 @@ Task<absl::Status> Replica::TryAgain(const Context& ctx, Work& work, Sequencer::
       if (!push.wait()) co_return WithRequestIndex(LockConflictError(result.key, /*timed_out=*/false), result.request_index);
       ticket.Finish();
       CO_RETURN_IF_ERROR(co_await WaitAtRecord(ctx, push, result.ts));
+      work.attempts = 0;  // it waits for as long as the other transaction lives
       if (!sequencer_.TrySequence(ticket)) co_return co_await sequencer_.Sequence(ctx, ticket);
       co_return absl::OkStatus();
     }
