@@ -6,6 +6,7 @@
 
 #include "base/async/task_group.h"
 #include "base/check.h"
+#include "base/fault/mutation.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
 #include "kv/api/error.h"
@@ -48,6 +49,7 @@ bool AllInside(const v1::BatchRequest& batch, const v1::RangeDescriptor& range) 
 }  // namespace
 
 bool IsReplaySafe(const v1::BatchRequest& batch) {
+  if (fault::On(fault::Mutation::kApplyTwice)) return true;
   for (const v1::Request& request : batch.requests()) {
     const uint32_t flags = FlagsOf(request);
     if (!(flags & kWrites)) continue;

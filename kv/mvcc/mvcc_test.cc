@@ -426,6 +426,19 @@ TEST_F(Mvcc, SharedAndExclusiveReplicatedLocks) {
   EXPECT_EQ(Read("a", 40), "1");
 }
 
+TEST_F(Mvcc, AnIntentAboveTheCommitIsALateCopyAndGoes) {
+  v1::Transaction t = Txn("t1", 20);
+  ASSERT_EQ(Put("a", "first", At(20, &t, 1)), Kind::kOk);
+  ASSERT_EQ(Put("a", "second", At(20, &t, 2)), Kind::kOk);
+  ASSERT_EQ(Resolve("a", t, v1::COMMITTED, 20), Kind::kOk);
+  ASSERT_EQ(Put("a", "first", At(20, &t, 1)), Kind::kWriteTooOld);
+  ASSERT_EQ(Put("a", "first", At(21, &t, 1)), Kind::kOk);
+  ASSERT_EQ(Resolve("a", t, v1::COMMITTED, 20), Kind::kOk);
+  EXPECT_EQ(Read("a", 30), "second");
+  EXPECT_EQ(stats_.intents, 0);
+  EXPECT_EQ(stats_.versions, 1);
+}
+
 TEST_F(Mvcc, OnePhaseCommitsLeaveNoLocks) {
   v1::Transaction t = Txn("t1", 20);
   ASSERT_EQ(Do([&](ReadWriter& rw) { return AcquireLock(rw, "a", LockStrength::kExclusive, At(20, &t)); }).kind(), Kind::kOk);

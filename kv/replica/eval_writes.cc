@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/fault/probe.h"
 #include "kv/api/error.h"
 #include "kv/replica/evaluator.h"
 
@@ -54,6 +55,7 @@ EvalResult Evaluator::CheckExclusive(std::string_view key, Timestamp since, Lock
   if (env_.releases->Max(key, txn_id()) > since) {
     if (mvcc::Outcome o = mvcc::HeldSince(rw_, key, txn_id(), strength, &held); !o.ok()) return FromOutcome(o);
     if (held && *held <= since) return EvalResult::Ok();
+    PROBE("a lost lock was found out");
     return EvalResult::Error(TxnRetryError(v1::Error::TxnRetry::LOCK_LOST, ts_.now, key, "a lock was lost, and others may have locked the key since"));
   }
   return EvalResult::Ok();

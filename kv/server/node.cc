@@ -126,6 +126,7 @@ class Node::Impl : private BatchExecutor, private SystemLeadership {
     };
     store.on_fatal = options_.on_fatal;
     store.gc = options_.gc;
+    options_.tune_store(store);
     return store;
   }
 

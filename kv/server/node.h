@@ -28,12 +28,15 @@
 
 namespace insula::kv {
 
+struct StoreOptions;
+
 struct NodeOptions {
   std::string store_path;
   uint64_t node_id = 0;
   std::string cluster_id;
   std::map<uint64_t, std::string> peers;  // node id -> address, this node's included; static membership
   std::string version;                    // for status
+  std::function<void(StoreOptions&)> tune_store = [](StoreOptions&) {};  // simulation: small logs, early truncation
   std::function<void(absl::Status)> on_fatal = [](absl::Status) {};  // the store cannot go on: end the process
   GcOptions gc;
   metrics::Registry* metrics = nullptr;   // gets what the node counts; null: nobody looks

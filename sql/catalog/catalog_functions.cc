@@ -13,6 +13,7 @@
 #include "sql/catalog/virtual/type_facts.h"
 #include "sql/catalog/virtual_table.h"
 #include "sql/functions/registry.h"
+#include "sql/types/io.h"
 
 namespace insula::sql {
 namespace {
@@ -347,8 +348,20 @@ std::optional<std::string> SessionCatalog::ConstraintDef(Oid constraint, bool pr
   return std::nullopt;
 }
 
+// Stored expressions name relations by OID, which renaming leaves alone: '16399'::regclass. People read names.
 std::optional<std::string> SessionCatalog::Expr(std::string_view tree, Oid relation, bool pretty) {
-  return std::string(pretty ? StripParentheses(tree) : tree);
+  constexpr std::string_view kCast = "::regclass";
+  std::string_view rest = pretty ? StripParentheses(tree) : tree;
+  std::string out;
+  for (size_t cast; (cast = rest.find(kCast)) != std::string_view::npos; rest.remove_prefix(cast + kCast.size())) {
+    std::string_view before = rest.substr(0, cast);
+    const size_t quote = before.ends_with('\'') ? before.substr(0, cast - 1).rfind('\'') : std::string_view::npos;
+    std::optional<Oid> named = quote == std::string_view::npos ? std::nullopt : AsNumber(before.substr(quote + 1, cast - quote - 2));
+    std::string name = named ? Name(oid::kRegclass, *named) : "";
+    StrAppend(&out, name.empty() ? before : before.substr(0, quote), name.empty() ? "" : QuoteLiteral(name), kCast);
+  }
+  StrAppend(&out, rest);
+  return out;
 }
 
 std::optional<std::string> SessionCatalog::ViewDef(Oid view, bool pretty) {

@@ -131,6 +131,9 @@ TEST_F(DdlTest, SerialAndIdentity) {
   EXPECT_EQ(Run("select setval('t_id_seq', 100)"), "100\n");
   EXPECT_EQ(Run("insert into t (v) values ('d') returning id"), "101\n");
   EXPECT_EQ(Run("select last_value, is_called from t_id_seq"), "101|t\n");
+  const std::string kDefault = "nextval('t_id_seq'::regclass)\n";
+  EXPECT_EQ(Run("select pg_get_expr(adbin, adrelid) from pg_attrdef where adrelid = 't'::regclass"), kDefault);
+  EXPECT_EQ(Run("select column_default from information_schema.columns where table_name = 't' and column_name = 'id'"), kDefault);
   EXPECT_EQ(Run("insert into t (i) values (1)").substr(0, 12), "ERROR 428C9:");
   EXPECT_EQ(Run("drop table t"), "DROP TABLE");
   EXPECT_EQ(Run("select nextval('t_id_seq')"), "ERROR 42P01: relation \"t_id_seq\" does not exist");

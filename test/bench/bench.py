@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Measures Insula and Debian's PostgreSQL 15 side by side, in one run on one machine: `./dev bench [--json=FILE] [--quick]`.
+"""Measures Insula and Debian's PostgreSQL 15 side by side, in one run on one machine: `./dev bench [--json=FILE] [--quick]
+[--parts=sql,kv,...]`.
 
 Peers: `postgres` is one server with fsync on; `postgres-sync` has two streaming standbys on the same machine and
 synchronous_standby_names = 'ANY 1 (s1, s2)', so that, as here, two of three copies are on disk before a commit is answered.
@@ -20,6 +21,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, os.path.join(ROOT, "test", "e2e"))
 os.environ.setdefault("INSULA_BINARY", os.path.join(ROOT, "bazel-bin", "cli", "insula"))
 import harness  # noqa: E402
+import kv_figures  # noqa: E402
 from etcd import Etcd  # noqa: E402
 
 PG = "/usr/lib/postgresql/15/bin"
@@ -131,14 +133,55 @@ def resume_ms(cluster, runs):
     return statistics.median(times), statistics.median(start_up)
 
 
+def bench_sql(cluster, add, peers, scale, seconds, rounds):
+    tenant = cluster.tenant("create", "bench", "--idle=1h")
+    peers.update({"postgres": Postgres(54310), "postgres-sync": Postgres(54320, standbys=2)})
+    urls = {"insula": tenant["url"], **{name: p.url for name, p in peers.items()}}
+    loads = {}
+    for name, url in urls.items():
+        began = time.monotonic()
+        pgbench(url, "-i", "-I", "dtgvp", "-s", str(scale), "-q")
+        loads[name] = time.monotonic() - began
+    for peer in peers:
+        add(f"pgbench -i -s {scale}", loads["insula"], "s", peer, loads[peer])
+    for protocol in ("simple", "prepared"):
+        for script in ("tpcb-like", "simple-update", "select-only"):
+            for clients in (1, 8):
+                figures = {name: [] for name in urls}
+                for _ in range(rounds):
+                    for name, url in urls.items():
+                        figures[name].append(tps(url, seconds, clients, protocol, script))
+                medians = {name: statistics.median(v) for name, v in figures.items()}
+                for peer in peers:
+                    add(f"pgbench {script} -M {protocol} -c {clients}", medians["insula"], "tps", peer, medians[peer])
+    accounts, branches, tellers, history = harness.tpcb_sums(cluster, tenant["url"])
+    if accounts != history or branches != tellers:
+        raise SystemExit(f"the sums differ: {accounts} {branches} {tellers} {history}")
+
+
+def bench_resume(cluster, add, runs):
+    wake, psql = resume_ms(cluster, runs)
+    add("resume: cold connect to answer, with psql", wake, "ms")
+    add("psql's own start (--version)", psql, "ms")
+    with open(os.path.join(cluster.data, "logs", "operator-1.log")) as log:
+        took = re.findall(r'took="([^"]*)"', log.read())
+    print("the last wake, in the operator: " + took[-1])
+
+
+PARTS = ("sql", "kv", "resume", "neighbours", "bytes", "failover", "tenants")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", help="write the figures to this file")
     parser.add_argument("--quick", action="store_true", help="short runs, for trying the script")
-    parser.add_argument("--scale", type=int, default=10)
+    parser.add_argument("--scale", type=int, default=10, help="of pgbench's data")
+    parser.add_argument("--parts", default=",".join(PARTS), help="what to measure, of " + ",".join(PARTS))
     options = parser.parse_args()
     seconds, rounds = (3, 1) if options.quick else (15, 2)
-    scale = 1 if options.quick else options.scale
+    parts = options.parts.split(",")
+    if set(parts) - set(PARTS):
+        parser.error(f"--parts: choose from {','.join(PARTS)}")
     rows = []
 
     def add(name, value, unit, peer="", peer_value=None):
@@ -150,43 +193,27 @@ def main():
     peers = {}
     try:
         cluster.up()
-        tenant = cluster.tenant("create", "bench", "--idle=1h")
-        peers = {"postgres": Postgres(54310), "postgres-sync": Postgres(54320, standbys=2)}
-        urls = {"insula": tenant["url"], **{name: p.url for name, p in peers.items()}}
-        loads = {}
-        for name, url in urls.items():
-            began = time.monotonic()
-            pgbench(url, "-i", "-I", "dtgvp", "-s", str(scale), "-q")
-            loads[name] = time.monotonic() - began
-        for peer in peers:
-            add(f"pgbench -i -s {scale}", loads["insula"], "s", peer, loads[peer])
-        for protocol in ("simple", "prepared"):
-            for script in ("tpcb-like", "simple-update", "select-only"):
-                for clients in (1, 8):
-                    figures = {name: [] for name in urls}
-                    for _ in range(rounds):
-                        for name, url in urls.items():
-                            figures[name].append(tps(url, seconds, clients, protocol, script))
-                    medians = {name: statistics.median(v) for name, v in figures.items()}
-                    for peer in peers:
-                        add(f"pgbench {script} -M {protocol} -c {clients}", medians["insula"], "tps", peer, medians[peer])
-        accounts, branches, tellers, history = harness.tpcb_sums(cluster, tenant["url"])
-        if accounts != history or branches != tellers:
-            raise SystemExit(f"the sums differ: {accounts} {branches} {tellers} {history}")
-        bench_kv(cluster, add, 2 if options.quick else 5, rounds)
-        wake, psql = resume_ms(cluster, 3 if options.quick else 10)
-        add("resume: cold connect to answer, with psql", wake, "ms")
-        add("psql's own start (--version)", psql, "ms")
-        with open(os.path.join(cluster.data, "logs", "operator-1.log")) as log:
-            took = re.findall(r'took="([^"]*)"', log.read())
-        print("the last wake, in the operator: " + took[-1])
+        if "sql" in parts:
+            bench_sql(cluster, add, peers, options.scale if not options.quick else 1, seconds, rounds)
+        if "kv" in parts:
+            bench_kv(cluster, add, 2 if options.quick else 5, rounds)
+        if "resume" in parts:
+            bench_resume(cluster, add, 3 if options.quick else 10)
+        if "neighbours" in parts:
+            kv_figures.bench_neighbours(cluster, add, 5 if options.quick else 20)
+        if "bytes" in parts:
+            kv_figures.bench_bytes(cluster, add, 3 if options.quick else 10)
+        if "failover" in parts:
+            kv_figures.bench_failover(cluster, add, 3 if options.quick else 12)
+        if "tenants" in parts:
+            kv_figures.bench_tenants(add, 500 if options.quick else 10000)
     finally:
         for peer in peers.values():
             peer.close()
         cluster.close()
-    if options.json:
-        with open(options.json, "w") as f:
-            json.dump(rows, f, indent=1)
+        if options.json:
+            with open(options.json, "w") as f:
+                json.dump(rows, f, indent=1)
 
 
 if __name__ == "__main__":

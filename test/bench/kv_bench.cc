@@ -1,5 +1,6 @@
 // Puts against a key-value cluster from one process, `--clients` at a time: Insula's nodes through kv/client, or etcd over the same
-// gRPC transport. Prints one line of JSON: {"puts_per_s", "p50_ms", "p99_ms", "failed"}.
+// gRPC transport. Prints one line of JSON: {"puts_per_s", "p50_ms", "p99_ms", "longest_ms", "gap_ms", "failed"}: longest_ms is the
+// slowest put, gap_ms the longest time in which none was answered.
 //
 //   kv_bench --kind=insula|etcd --addresses=A,B,C --ca=F --cert=F --key=F [--clients=64] [--seconds=5] [--bytes=256]
 //
@@ -86,6 +87,8 @@ class EtcdTarget : public Target {
 
 struct Tally {
   std::vector<double> ms;
+  MonoTime last{};  // of the answers
+  Duration gap{};
   uint64_t failed = 0;
   absl::Status first_failure;
 };
@@ -99,6 +102,8 @@ Task<void> Client(Context ctx, Target* target, const Flags* flags, int number, M
     if (!put.ok()) {
       if (++tally->failed == 1) tally->first_failure = put;
     } else if (start >= from) {
+      if (tally->last != MonoTime{}) tally->gap = std::max<Duration>(tally->gap, end - tally->last);
+      tally->last = end;
       tally->ms.push_back(std::chrono::duration<double, std::milli>(end - start).count());
     }
   }
@@ -124,8 +129,9 @@ absl::Status Run(const Flags& flags) {
     co_await clients.Wait();
     if (tally.ms.empty()) co_return tally.failed != 0 ? tally.first_failure : absl::InternalError("no put was measured");
     std::sort(tally.ms.begin(), tally.ms.end());
-    std::printf("{\"puts_per_s\": %.1f, \"p50_ms\": %.3f, \"p99_ms\": %.3f, \"failed\": %llu}\n", static_cast<double>(tally.ms.size()) / flags.seconds,
-                tally.ms[tally.ms.size() / 2], tally.ms[tally.ms.size() * 99 / 100], static_cast<unsigned long long>(tally.failed));
+    std::printf("{\"puts_per_s\": %.1f, \"p50_ms\": %.3f, \"p99_ms\": %.3f, \"longest_ms\": %.3f, \"gap_ms\": %.3f, \"failed\": %llu}\n",
+                static_cast<double>(tally.ms.size()) / flags.seconds, tally.ms[tally.ms.size() / 2], tally.ms[tally.ms.size() * 99 / 100], tally.ms.back(),
+                std::chrono::duration<double, std::milli>(tally.gap).count(), static_cast<unsigned long long>(tally.failed));
     if (tally.failed != 0) std::fprintf(stderr, "kv_bench: %s\n", tally.first_failure.ToString().c_str());
     target.reset();
     co_await transport->Shutdown(Duration::zero());

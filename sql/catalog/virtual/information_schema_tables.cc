@@ -92,7 +92,7 @@ void FillInfoColumns(VirtualScan& scan) {
       bool generated = c.generated == GeneratedKind::kStored;
       bool identity = c.identity != IdentityKind::kNone;
       std::optional<std::string> default_text, generation;
-      if (!c.default_expression.empty() && !identity) (generated ? generation : default_text) = c.default_expression;
+      if (!c.default_expression.empty() && !identity) (generated ? generation : default_text) = scan.names().Expr(c.default_expression, t->oid, true);
       std::optional<std::string> when, start, increment, maximum, minimum;
       bool cycle = false;
       if (identity) {

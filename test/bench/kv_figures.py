@@ -1,0 +1,152 @@
+"""Figures of the key-value layer by itself: failover, many sleeping tenants, a noisy neighbour, bytes written. Used by bench.py."""
+import glob
+import json
+import os
+import re
+import signal
+import statistics
+import subprocess
+import tempfile
+import time
+import urllib.request
+
+import harness
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def tool(cluster, name, identity, *args):
+    """Starts a binary of this folder against the cluster's nodes, with a certificate of the cluster's."""
+    certs = os.path.join(cluster.data, "certs")
+    addresses = ",".join(p["address"] for p in cluster.processes("kv"))
+    return subprocess.Popen([os.path.join(ROOT, "bazel-bin", "test", "bench", name), f"--addresses={addresses}", f"--ca={certs}/ca.crt",
+                             f"--cert={certs}/{identity}.crt", f"--key={certs}/{identity}.key", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def answer(process):
+    out, err = process.communicate()
+    if process.returncode != 0 or not out:
+        raise SystemExit(f"{process.args[0]} failed:\n{err}")
+    return json.loads(out)
+
+
+def metric(process, name):
+    """The sum of a metric's series; 0 if the node has none."""
+    with urllib.request.urlopen(f"http://{process['http']}/metrics", timeout=10) as page:
+        text = page.read().decode()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if re.match(re.escape(name) + r"[ {]", line))
+
+
+def percentile(values, p):
+    return sorted(values)[min(len(values) - 1, int(len(values) * p / 100))]
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def resident_kb(pid):
+    with open(f"/proc/{pid}/status") as f:
+        return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1))
+
+
+def bytes_to_disk(pid):
+    with open(f"/proc/{pid}/io") as f:
+        return int(re.search(r"^write_bytes: (\d+)", f.read(), re.M).group(1))
+
+
+def busiest(cluster, seconds=0.5):
+    """The node that answers most batches just now: the leaseholder of what is being written."""
+    nodes = cluster.processes("kv")
+    before = [metric(n, "insula_kv_batches_total") for n in nodes]
+    time.sleep(seconds)
+    return max(zip(nodes, before), key=lambda nb: metric(nb[0], "insula_kv_batches_total") - nb[1])[0]
+
+
+def all_ready(cluster):
+    harness.wait_for("three ready nodes", lambda: len(cluster.processes("kv", state="ready")) == 3, 60)
+
+
+def bench_failover(cluster, add, trials):
+    """kill -9 of the leaseholder under load: the longest time in which no put was answered."""
+    gaps = []
+    for _ in range(trials):
+        all_ready(cluster)
+        load = tool(cluster, "kv_bench", "node.1", "--clients=8", "--seconds=8")
+        time.sleep(2)
+        cluster.kill(busiest(cluster), signal.SIGKILL)
+        gaps.append(answer(load)["gap_ms"])
+    all_ready(cluster)
+    add(f"kill -9 of a leaseholder, {trials} times: puts resume, p50", statistics.median(gaps), "ms")
+    add(f"kill -9 of a leaseholder, {trials} times: puts resume, worst", max(gaps), "ms")
+
+
+def bench_bytes(cluster, add, seconds):
+    """What reaches the disk for puts of 256 bytes, 64 at a time."""
+    nodes = cluster.processes("kv")
+    names = ("insula_raft_log_syncs_total", "insula_raft_entry_bytes_total")
+    for clients in (1, 16, 64, 256):
+        before = [[metric(n, name) for n in nodes] for name in names] + [[bytes_to_disk(n["pid"]) for n in nodes]]
+        puts = answer(tool(cluster, "kv_bench", "node.1", f"--clients={clients}", f"--seconds={seconds}"))["puts_per_s"] * seconds
+        after = [[metric(n, name) for n in nodes] for name in names] + [[bytes_to_disk(n["pid"]) for n in nodes]]
+        syncs, entries, written = (sum(a) - sum(b) for a, b in zip(after, before))
+        add(f"kv put 256 B, {clients} clients: log syncs per s and node", syncs / seconds / 3, "1/s")
+        add(f"kv put 256 B, {clients} clients: log syncs per put", syncs / puts, "")
+        if entries:
+            add(f"kv put 256 B, {clients} clients: bytes written per entry byte", written / entries, "")
+
+
+def bench_tenants(add, count):
+    """Many tenants that sleep, one range each: what they cost at rest, and how long a node takes to come back."""
+    cluster = harness.Cluster("--pool=0", name="bench-tenants")
+    try:
+        cluster.up()
+        nodes = cluster.processes("kv")
+        answer(tool(cluster, "tenant_bench", "client.admin", "--count=50", "--prefix=first"))
+        empty = [resident_kb(n["pid"]) for n in nodes]
+        figures = answer(tool(cluster, "tenant_bench", "client.admin", f"--count={count}"))
+        add(f"{count} tenants: creating one, p50", figures["create_p50_ms"], "ms")
+        add(f"{count} tenants: creating one, p99", figures["create_p99_ms"], "ms")
+        time.sleep(60)  # what follows is a measurement of rest
+        began, cpu, sent = time.monotonic(), [cpu_seconds(n["pid"]) for n in nodes], [metric(n, "insula_raft_messages_total") for n in nodes]
+        time.sleep(30)
+        elapsed = time.monotonic() - began
+        add(f"{count} tenants at rest: CPU of the busiest node", 100 * max(cpu_seconds(n["pid"]) - c for n, c in zip(nodes, cpu)) / elapsed, "% of a core")
+        add(f"{count} tenants at rest: messages of ranges, all nodes", sum(metric(n, "insula_raft_messages_total") for n in nodes) - sum(sent), "in 30 s")
+        add(f"{count} tenants: resident memory per replica", max((resident_kb(n["pid"]) - e) / count for n, e in zip(nodes, empty)), "KB")
+        victim = cluster.processes("kv", id="2")[0]
+        cluster.kill(victim, signal.SIGKILL)
+        began = time.monotonic()
+        harness.wait_for("the node to be replaced", lambda: any(p["pid"] != victim["pid"] and p["state"] == "ready" for p in cluster.processes("kv", id="2")), 120)
+        add(f"{count} tenants: kill -9 of a node until it is ready again", time.monotonic() - began, "s")
+    finally:
+        cluster.close()
+
+
+def pgbench_p99(url, seconds, *args):
+    """p99 in ms over the transactions of a pgbench run."""
+    with tempfile.TemporaryDirectory() as folder:
+        prefix = os.path.join(folder, "log")
+        done = subprocess.run(["pgbench", "-n", "-S", "-c", "1", "-T", str(seconds), "-l", f"--log-prefix={prefix}", *args, url], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise SystemExit(f"pgbench failed:\n{done.stderr}")
+        times = [int(line.split()[2]) / 1000 for name in glob.glob(prefix + "*") for line in open(name)]
+    return percentile(times, 99), len(times) / seconds
+
+
+def bench_neighbours(cluster, add, seconds):
+    """A quiet tenant's p99 alone, and beside one that makes about a hundred times its load."""
+    urls = []
+    for name in ("quiet", "noisy"):
+        urls.append(cluster.tenant("create", name, "--idle=1h")["url"])
+        subprocess.run(["pgbench", "-i", "-q", urls[-1]], capture_output=True, check=True)
+    alone, _ = pgbench_p99(urls[0], seconds, "-R", "10")
+    flood = subprocess.Popen(["pgbench", "-n", "-S", "-c", "16", "-R", "1000", "-T", str(seconds + 4), urls[1]], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(2)
+    beside, _ = pgbench_p99(urls[0], seconds, "-R", "10")
+    flooded = float(re.search(r"tps = ([0-9.]+)", flood.communicate()[0]).group(1))
+    add("quiet tenant (10 selects/s), p99 alone", alone, "ms")
+    add(f"quiet tenant, p99 beside a neighbour's {flooded:.0f} selects/s", beside, "ms", "alone", alone)
