@@ -26,6 +26,7 @@ struct TenantFlags {
   std::string user = "app";
   std::string password_file;
   std::string idle;
+  std::string gc_ttl;
   bool json = false;
 };
 
@@ -57,7 +58,7 @@ absl::StatusOr<int64_t> ParseDuration(const std::string& text) {
   int64_t factor = unit == "ms" ? 1 : unit == "s" ? 1000 : unit == "m" || unit == "min" ? 60000 : unit == "h" ? 3600000 : 0;
   if (factor == 0 || digits == 0 || digits > 9) return absl::InvalidArgumentError(StrCat("\"", text, "\" is not a duration; examples: 500ms, 10s, 5m, 2h"));
   int64_t value = std::stoll(text.substr(0, digits)) * factor;
-  if (value <= 0) return absl::InvalidArgumentError("the idle time must be positive");
+  if (value <= 0) return absl::InvalidArgumentError("a duration must be positive");
   return value;
 }
 
@@ -81,6 +82,10 @@ Task<absl::Status> Create(Context ctx, RealWorld& world, LocalCluster& cluster, 
   if (!flags.idle.empty()) {
     CO_ASSIGN_OR_RETURN(int64_t idle_ms, ParseDuration(flags.idle));
     request.set_idle_timeout_ms(idle_ms);
+  }
+  if (!flags.gc_ttl.empty()) {
+    CO_ASSIGN_OR_RETURN(int64_t ttl_ms, ParseDuration(flags.gc_ttl));
+    request.set_gc_ttl_seconds((ttl_ms + 999) / 1000);
   }
   CO_ASSIGN_OR_RETURN(std::string password, ReadPassword(flags, random));
   request.set_scram_verifier(pgwire::MakeScramVerifier(password, random->Bytes(16)).ToString());
@@ -190,6 +195,7 @@ int TenantCommand(int argc, char** argv) {
   CLI::App* create = add("create", "create a tenant; prints its cluster name, user, password and URL", Create, "NAME");
   create->add_option("--user", flags.user, "first user")->capture_default_str();
   create->add_option("--password-file", flags.password_file, "file whose first line is the password (default: one is generated)");
+  create->add_option("--gc-ttl", flags.gc_ttl, "keep old versions of rows for so long, e.g. 10m or 24h; at least 1s (default 4h)");
   create->add_option("--idle", flags.idle, "suspend after so long without activity, e.g. 30s or 5m (default 10s)");
   add("list", "list all tenants", List, nullptr);
   add("get", "show one tenant", Get, "CLUSTER");
@@ -202,9 +208,10 @@ int TenantCommand(int argc, char** argv) {
     std::cerr << "insula: \"" << flags.cluster << "\" is not a tenant name: it starts with a letter, holds a-z, 0-9 and '-', ends with a letter or digit, and has at most 63 characters\n";
     return kExitUsage;
   }
-  if (!flags.idle.empty()) {
-    if (auto idle = ParseDuration(flags.idle); !idle.ok()) {
-      std::cerr << "insula: " << std::string(idle.status().message()) << "\n";
+  for (const std::string& duration : {flags.idle, flags.gc_ttl}) {
+    if (duration.empty()) continue;
+    if (auto parsed = ParseDuration(duration); !parsed.ok()) {
+      std::cerr << "insula: " << std::string(parsed.status().message()) << "\n";
       return kExitUsage;
     }
   }

@@ -1,6 +1,5 @@
 #include <gtest/gtest.h>
 
-#include <map>
 #include <string>
 #include <vector>
 
@@ -8,65 +7,16 @@
 #include "base/async/context.h"
 #include "base/async/task.h"
 #include "base/async/task_group.h"
+#include "base/async/testing/test_loop.h"
 #include "base/async/wait.h"
-#include "base/runtime/executor.h"
 
 namespace insula {
 namespace {
 
-// A loop with a clock that moves only when told.
-class ManualExecutor : public Executor, private Clock {
- public:
-  void Post(Function fn) override { posted_.push_back(std::move(fn)); }
-  TimerId StartTimer(MonoTime when, Function fn) override {
-    timers_.emplace(std::pair(when, ++last_), std::move(fn));
-    return last_;
-  }
-  void CancelTimer(TimerId id) override {
-    std::erase_if(timers_, [id](const auto& t) { return t.first.second == id; });
-  }
-  void RunBlocking(Function work, Function done) override {
-    work();
-    Post(std::move(done));
-  }
-  const Clock& clock() const override { return *this; }
-
-  void RunUntilIdle() {
-    while (HasReady() || !posted_.empty()) {
-      DrainReady(1000);
-      auto posted = std::move(posted_);
-      posted_.clear();
-      for (auto& fn : posted) fn();
-    }
-  }
-  void Advance(Duration d) {
-    now_ += d;
-    RunUntilIdle();
-    while (!timers_.empty() && timers_.begin()->first.first <= now_) {
-      auto fn = std::move(timers_.begin()->second);
-      timers_.erase(timers_.begin());
-      fn();
-      RunUntilIdle();
-    }
-  }
-  size_t timers() const { return timers_.size(); }
-
- protected:
-  void WakeUp() override {}
-
- private:
-  MonoTime Mono() const override { return now_; }
-  WallTime Wall() const override { return WallTime(); }
-  MonoTime now_;
-  TimerId last_ = 0;
-  std::vector<Function> posted_;
-  std::map<std::pair<MonoTime, TimerId>, Function> timers_;
-};
-
 class AsyncTest : public testing::Test {
  protected:
-  ManualExecutor executor_;
-  Context ctx_ = Context::Background(&executor_);
+  TestLoop executor_;
+  Context ctx_ = executor_.ctx();
 };
 
 Task<int> Add(int a, int b) { co_return a + b; }
@@ -119,9 +69,9 @@ TEST_F(AsyncTest, DeadlinesEndWaits) {
   absl::Status status;
   group.SpawnFn([&]() -> Task<void> { status = co_await event.Wait(ctx_.WithTimeout(10ms)); });
   executor_.RunUntilIdle();
-  executor_.Advance(9ms);
+  executor_.RunFor(9ms);
   EXPECT_TRUE(status.ok());
-  executor_.Advance(2ms);
+  executor_.RunFor(2ms);
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
 }
 
@@ -132,7 +82,7 @@ TEST_F(AsyncTest, SleepReportsOnlyTheOuterContextsEnd) {
   group.SpawnFn([&]() -> Task<void> { results.push_back(co_await Sleep(ctx_, 5ms)); });
   group.SpawnFn([&]() -> Task<void> { results.push_back(co_await Sleep(cancelled, 1h)); });
   executor_.RunUntilIdle();
-  executor_.Advance(5ms);
+  executor_.RunFor(5ms);
   cancelled.Cancel();
   executor_.RunUntilIdle();
   ASSERT_EQ(results.size(), 2u);

@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "base/async/task_group.h"
+#include "base/async/testing/test_loop.h"
 #include "base/pgerror/pg_error.h"
 #include "base/pgwire/backend.h"
 #include "base/pgwire/client.h"
@@ -13,7 +14,6 @@
 #include "base/pgwire/frontend.h"
 #include "base/pgwire/scram.h"
 #include "base/pgwire/testing/memory_network.h"
-#include "base/pgwire/testing/test_loop.h"
 #include "base/runtime/random.h"
 #include "gtest/gtest.h"
 
@@ -103,7 +103,7 @@ struct Handshake : ::testing::Test {
     }(&group));
     return {server_status, client.status()};
   }
-  WireTestLoop loop;
+  TestLoop loop;
   SeededRandom random{7};
 };
 

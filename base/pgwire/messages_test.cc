@@ -2,13 +2,13 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "base/async/testing/test_loop.h"
 #include "base/pgerror/pg_error.h"
 #include "base/pgwire/backend.h"
 #include "base/pgwire/frame.h"
 #include "base/pgwire/frontend.h"
 #include "base/pgwire/startup.h"
 #include "base/pgwire/testing/memory_network.h"
-#include "base/pgwire/testing/test_loop.h"
 #include "base/pgwire/wire.h"
 #include "base/runtime/random.h"
 #include "gtest/gtest.h"
@@ -201,7 +201,7 @@ TEST(Hostile, RandomAndTruncatedPayloads) {
 struct ReaderTest : ::testing::Test {
   ReaderTest() { std::tie(near, far) = MemoryStream::Pair(); }
   absl::Status Send(std::string_view bytes) { return loop.Run(far->Write(ctx, bytes)); }
-  WireTestLoop loop;
+  TestLoop loop;
   Context ctx = loop.ctx();
   std::unique_ptr<ByteStream> near, far;
 };

@@ -73,6 +73,7 @@ void SimDisk::Apply(const NameChange& change, Names* names) {
 void SimDisk::Crash() {
   // A prefix of the unsynced changes of names has reached the disk.
   size_t kept = random_->Uniform(pending_.size() + 1);
+  counters_.lost_names += pending_.size() - kept;
   for (size_t i = 0; i < kept; ++i) Apply(pending_[i], &durable_names_);
   pending_.clear();
   // What lies in a folder that is not there itself is lost. Folders sort before what is in them.
@@ -91,11 +92,13 @@ void SimDisk::Crash() {
     uint64_t unsynced = data.size() - inode->durable;
     if (unsynced == 0) continue;
     data.resize(inode->durable + random_->Uniform(unsynced + 1));
+    if (data.size() < inode->durable + unsynced) ++counters_.lost_writes;
     // The last sector of what is left may be torn: space that was allocated and not, or only partly, written.
     uint64_t left = data.size() - inode->durable;
     if (left > 0 && random_->Chance(0.5)) {
       uint64_t torn = 1 + random_->Uniform(std::min<uint64_t>(left, 512));
       bool zeros = random_->Chance(0.5);
+      ++counters_.torn_writes;
       for (uint64_t i = data.size() - torn; i < data.size(); ++i) data[i] = zeros ? '\0' : static_cast<char>(random_->Next64());
     }
     inode->durable = data.size();
@@ -113,6 +116,7 @@ void SimDisk::Thaw() {
 bool SimDisk::FlipBit(const std::string& path, uint64_t offset, int bit) {
   auto it = names_.find(Normal(path));
   if (it == names_.end() || it->second == nullptr || offset >= it->second->data.size()) return false;
+  ++counters_.bit_flips;
   it->second->data[offset] = static_cast<char>(it->second->data[offset] ^ (1 << bit));
   return true;
 }
@@ -123,6 +127,14 @@ uint64_t SimDisk::BytesUsed() const {
     if (inode != nullptr) used += inode->data.size();
   }
   return used;
+}
+
+std::vector<std::pair<std::string, uint64_t>> SimDisk::Files() const {
+  std::vector<std::pair<std::string, uint64_t>> files;
+  for (const auto& [path, inode] : names_) {
+    if (inode != nullptr) files.emplace_back(path, inode->data.size());
+  }
+  return files;
 }
 
 absl::Status SimDisk::Alive() const {
@@ -178,8 +190,14 @@ absl::Status SimDisk::Link(const std::string& from, const std::string& to) {
 
 absl::Status SimDisk::Append(Inode* inode, std::string_view data) {
   RETURN_IF_ERROR(Alive());
-  if (BytesUsed() + data.size() > faults.capacity) return absl::ResourceExhaustedError("no space left on the simulated disk");
-  if (random_->Chance(faults.write_error_chance)) return absl::DataLossError("input/output error");
+  if (BytesUsed() + data.size() > faults.capacity) {
+    ++counters_.full;
+    return absl::ResourceExhaustedError("no space left on the simulated disk");
+  }
+  if (random_->Chance(faults.write_error_chance)) {
+    ++counters_.write_errors;
+    return absl::DataLossError("input/output error");
+  }
   inode->data += data;
   return absl::OkStatus();
 }
@@ -192,11 +210,15 @@ absl::Status SimDisk::Sync(Inode* inode) {
 
 absl::StatusOr<std::string> SimDisk::Read(const Inode& inode, uint64_t offset, uint64_t length) {
   RETURN_IF_ERROR(Alive());
-  if (random_->Chance(faults.read_error_chance)) return absl::DataLossError("read: input/output error");
+  if (random_->Chance(faults.read_error_chance)) {
+    ++counters_.read_errors;
+    return absl::DataLossError("read: input/output error");
+  }
   if (offset >= inode.data.size()) return std::string();
   std::string out = inode.data.substr(offset, length);
   if (!out.empty() && random_->Chance(faults.bit_flip_chance)) {
     uint64_t bit = random_->Uniform(out.size() * 8);
+    ++counters_.bit_flips;
     out[bit / 8] = static_cast<char>(out[bit / 8] ^ (1 << (bit % 8)));
   }
   return out;
@@ -231,13 +253,17 @@ class SimAppendFile : public AppendFile {
     Executor::Function end;
     const DiskFaults& faults = disk.faults;
     if (disk.BytesUsed() + data.size() > faults.capacity) {
+      ++disk.counters_.full;
       inode_->ghost = data.substr(0, random->Uniform(data.size() + 1));
       end = [outcome, path = path_] { outcome->Set(absl::ResourceExhaustedError(StrCat(path, ": no space left on the simulated disk"))); };
     } else {
       inode_->ghost.clear();
       inode_->data += data;
       bool fails = random->Chance(faults.write_error_chance);
-      if (fails) inode_->broken = true;
+      if (fails) {
+        ++disk.counters_.write_errors;
+        inode_->broken = true;
+      }
       end = [outcome, inode = inode_, length = inode_->data.size(), fails, path = path_] {
         if (fails) return outcome->Set(absl::DataLossError(StrCat(path, ": input/output error")));
         inode->durable = std::max<uint64_t>(inode->durable, length);
@@ -245,10 +271,14 @@ class SimAppendFile : public AppendFile {
       };
     }
     if (faults.frozen) {
+      ++disk.counters_.stalls;
       disk.frozen_.push_back(std::move(end));
     } else {
       Duration delay = process_->simulation().Between(faults.sync_min, faults.sync_max);
-      if (random->Chance(faults.stall_chance)) delay += faults.stall;
+      if (random->Chance(faults.stall_chance)) {
+        ++disk.counters_.stalls;
+        delay += faults.stall;
+      }
       process_->Schedule(delay, "sync", data.size(), std::move(end));
     }
     Context uncancelled = Context::Background(&ctx.executor());
@@ -291,6 +321,7 @@ class SimFileSystem : public FileSystem {
     RETURN_IF_ERROR(Alive());
     std::string path = Normal(raw);
     if (disk_->BytesUsed() + data.size() > disk_->faults.capacity) {
+      ++disk_->counters_.full;
       return absl::ResourceExhaustedError(StrCat("write ", path, ": no space left on the simulated disk"));
     }
     RETURN_IF_ERROR(CheckFolder(Parent(path)));

@@ -12,6 +12,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -38,6 +39,18 @@ struct DiskFaults {
   double bit_flip_chance = 0;        // of one read, to give one wrong bit
 };
 
+// What the faults have done to it so far.
+struct DiskCounters {
+  uint64_t lost_writes = 0;   // files that lost unsynced data in a crash
+  uint64_t torn_writes = 0;   // files whose last sector was torn by a crash
+  uint64_t lost_names = 0;    // changes of names that a crash undid
+  uint64_t stalls = 0;
+  uint64_t full = 0;          // writes refused for want of room
+  uint64_t write_errors = 0;
+  uint64_t read_errors = 0;
+  uint64_t bit_flips = 0;     // in what was read, or by FlipBit
+};
+
 class SimDisk {
  public:
   SimDisk(SimProcess* process, Random* random) : process_(process), random_(random) {}
@@ -49,6 +62,9 @@ class SimDisk {
   // Turns one bit of what is stored. False if there is no such byte.
   bool FlipBit(const std::string& path, uint64_t offset, int bit);
   uint64_t BytesUsed() const;
+  // Paths of all files, in order, with their sizes.
+  std::vector<std::pair<std::string, uint64_t>> Files() const;
+  const DiskCounters& counters() const { return counters_; }
 
   // ---- for base/sim
   struct Inode {
@@ -91,6 +107,7 @@ class SimDisk {
   Names names_;                      // as the process sees them
   Names durable_names_;              // as a crash leaves them at least
   std::vector<NameChange> pending_;  // between the two, in order
+  DiskCounters counters_;
   std::set<std::string> locks_;
   std::vector<Executor::Function> frozen_;  // ends of frozen syncs
 };

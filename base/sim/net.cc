@@ -68,7 +68,9 @@ void SimNet::HealAll() {
 
 void SimNet::BreakConnections(const std::string& a, const std::string& b) {
   for (const auto& connection : All()) {
+    if (connection->dead()) continue;
     if ((connection->host(0) == a && connection->host(1) == b) || (connection->host(0) == b && connection->host(1) == a)) {
+      ++counters_.broken;
       connection->BreakLater(0, Duration(0), Gone(connection->host(1)));
       connection->BreakLater(1, Duration(0), Gone(connection->host(0)));
     }
@@ -86,8 +88,14 @@ Duration SimNet::Latency(const std::string& from, const std::string& to) {
   const LinkProfile& profile = link(from, to);
   Random& random = sim_->random();
   Duration latency = sim_->Between(profile.latency_min, profile.latency_max);
-  if (profile.slow_chance > 0 && random.Chance(profile.slow_chance)) latency += sim_->Between(Duration(0), profile.slow_max);
-  while (profile.loss_chance > 0 && random.Chance(profile.loss_chance)) latency += kRetransmit;
+  if (profile.slow_chance > 0 && random.Chance(profile.slow_chance)) {
+    ++counters_.slow;
+    latency += sim_->Between(Duration(0), profile.slow_max);
+  }
+  while (profile.loss_chance > 0 && random.Chance(profile.loss_chance)) {
+    ++counters_.lost;
+    latency += kRetransmit;
+  }
   return latency;
 }
 
@@ -242,6 +250,10 @@ std::shared_ptr<Connection> Connection::Open(SimNet* net, SimProcess* from, SimP
   connection->sides_[0].incarnation = from->incarnation();
   connection->sides_[1].process = to;
   connection->sides_[1].incarnation = to_incarnation;
+  if (Duration skew = net->link(from->name(), to->name()).skew_max; skew > Duration(0)) {
+    connection->skew_ = net->sim()->Between(Duration(0), skew);
+    ++net->counters_.skewed;
+  }
   net->Register(connection);
   if (net->blocked(from->name(), to->name()) || net->blocked(to->name(), from->name())) net->WatchBlocked(connection);
   if (to->paused()) net->WatchPaused(connection, to);
@@ -259,10 +271,12 @@ void Connection::Send(int from, uint64_t detail, Executor::Function fn) {
   const LinkProfile& link = net_->link(host(from), host(to));
   if (link.break_chance > 0 && net_->sim()->random().Chance(link.break_chance)) {
     dead_ = true;
+    ++net_->counters_.broken;
     for (int side : {0, 1}) BreakLater(side, net_->Latency(host(from), host(to)), Gone(host(1 - side)));
     return;
   }
   if (!sides_[to].held.empty() || net_->blocked(host(from), host(to))) {
+    ++net_->counters_.held;
     sides_[to].held.emplace_back(detail, std::move(fn));
     return;
   }
@@ -271,7 +285,7 @@ void Connection::Send(int from, uint64_t detail, Executor::Function fn) {
 
 void Connection::Dispatch(int to, uint64_t detail, Executor::Function fn) {
   Side& theirs = sides_[to];
-  MonoTime when = std::max(net_->sim()->now() + net_->Latency(host(1 - to), host(to)), theirs.last_arrival);
+  MonoTime when = std::max(net_->sim()->now() + net_->Latency(host(1 - to), host(to)) + skew_, theirs.last_arrival);
   theirs.last_arrival = when;
   net_->sim()->ScheduleAt(when, theirs.process, theirs.incarnation, "packet", id_ * 0x9e3779b97f4a7c15ull ^ detail,
                           [self = shared_from_this(), to, fn = std::move(fn)]() mutable {

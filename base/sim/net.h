@@ -34,6 +34,16 @@ struct LinkProfile {
   Duration slow_max = std::chrono::milliseconds(200);
   double loss_chance = 0;   // of one packet, to be lost and sent again after 200 ms
   double break_chance = 0;  // of one packet, to break its connection
+  Duration skew_max = Duration(0);  // of one connection: its packets take up to so much longer, all the same, and others overtake them
+};
+
+// What the faults have done so far.
+struct NetCounters {
+  uint64_t slow = 0;
+  uint64_t lost = 0;
+  uint64_t broken = 0;
+  uint64_t skewed = 0;  // connections
+  uint64_t held = 0;    // packets on blocked links
 };
 
 namespace sim {
@@ -58,6 +68,7 @@ class SimNet {
   void Unblock(const std::string& a, const std::string& b);
   void HealAll();
   bool blocked(const std::string& from, const std::string& to) const { return blocked_.count({from, to}) != 0; }
+  const NetCounters& counters() const { return counters_; }
   // Resets every connection between the two.
   void BreakConnections(const std::string& a, const std::string& b);
 
@@ -85,10 +96,12 @@ class SimNet {
   Task<absl::Status> Connect(Context ctx, SimProcess* from, std::string host, int port);
 
  private:
+  friend class sim::Connection;
   Duration NoticeDelay();
   std::vector<std::shared_ptr<sim::Connection>> All() const;  // by id
 
   Simulation* sim_;
+  NetCounters counters_;
   LinkProfile default_link_;
   std::map<std::pair<std::string, std::string>, LinkProfile> links_;
   std::map<std::pair<std::string, std::string>, uint64_t> blocked_;  // value: which blocking, ever new
@@ -150,6 +163,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   SimNet* net_;
   const uint64_t id_;
+  Duration skew_{0};
   bool dead_ = false;
   Side sides_[2];
 };

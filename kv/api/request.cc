@@ -2,6 +2,7 @@
 
 #include "base/strings.h"
 #include "kv/api/error.h"
+#include "kv/storage/varint.h"
 
 namespace insula::kv {
 namespace {
@@ -19,7 +20,12 @@ absl::Status ValidateValue(std::string_view value) {
   return absl::OkStatus();
 }
 
-bool NeedsEndKey(const v1::Request& request) { return request.has_scan() || request.has_delete_range(); }
+bool NeedsEndKey(const v1::Request& request) {
+  return request.has_scan() || request.has_delete_range() || request.has_clear_range() || request.has_insert_rows();
+}
+
+// Whether it is neither part of a transaction nor sent with other requests.
+bool StandsAlone(const v1::Request& request) { return request.has_clear_range() || request.has_insert_rows(); }
 
 absl::Status ValidateSpan(const v1::Request& request, const KeySpan& span) {
   if (absl::Status s = ValidateKey(span.key); !s.ok()) return s;
@@ -34,6 +40,7 @@ absl::Status ValidateSpan(const v1::Request& request, const KeySpan& span) {
 absl::Status ValidateValues(const v1::Request& request) {
   if (request.has_put()) return ValidateValue(request.put().value());
   if (request.has_conditional_put()) return ValidateValue(request.conditional_put().value());
+  if (request.has_insert_rows()) return ValidateRows(request.insert_rows());
   return absl::OkStatus();
 }
 
@@ -44,6 +51,21 @@ absl::Status ValidateTxn(const v1::Transaction& txn) {
 }
 
 }  // namespace
+
+absl::Status ValidateRows(const v1::InsertRowsRequest& request) {
+  std::string_view rest(request.rows()), last;
+  if (rest.empty()) return InvalidError("no rows to insert");
+  while (!rest.empty()) {
+    std::string_view key, value;
+    if (!storage::TakeString(&rest, &key) || !storage::TakeString(&rest, &value)) return InvalidError("rows to insert do not parse");
+    if (absl::Status s = ValidateKey(key); !s.ok()) return s;
+    if (absl::Status s = ValidateValue(value); !s.ok()) return s;
+    if (key < request.key() || key >= request.end_key()) return InvalidError("a row to insert lies outside its request's span");
+    if (!last.empty() && key <= last) return InvalidError("rows to insert are not in the order of their keys");
+    last = key;
+  }
+  return absl::OkStatus();
+}
 
 std::string_view NameOf(const v1::Request& request) {
   const auto* field = v1::Request::descriptor()->FindFieldByNumber(request.value_case());
@@ -63,7 +85,10 @@ uint32_t FlagsOf(const v1::Request& request) {
     case v1::Request::kIncrement:
       return kReads | kWrites;
     case v1::Request::kDeleteRange:
+    case v1::Request::kInsertRows:
       return kReads | kWrites | kMayBeSplit;
+    case v1::Request::kClearRange:
+      return kWrites | kMayBeSplit;
     case v1::Request::kEndTxn:
       return kWrites | kTxnState | kNeedsTxn;
     case v1::Request::kRefresh:
@@ -116,6 +141,10 @@ KeySpan SpanOf(const v1::Request& request, const v1::BatchHeader& header) {
       return {request.increment().key(), {}};
     case v1::Request::kDeleteRange:
       return {request.delete_range().key(), request.delete_range().end_key()};
+    case v1::Request::kClearRange:
+      return {request.clear_range().key(), request.clear_range().end_key()};
+    case v1::Request::kInsertRows:
+      return {request.insert_rows().key(), request.insert_rows().end_key()};
     case v1::Request::kEndTxn:
       return {request.end_txn().key().empty() ? header.txn().meta().anchor_key() : request.end_txn().key(), {}};
     case v1::Request::kRefresh:
@@ -171,6 +200,9 @@ absl::Status Validate(const v1::BatchRequest& batch) {
     if (request.value_case() == v1::Request::VALUE_NOT_SET) return WithRequestIndex(InvalidError("a request of no known kind"), i);
     if ((FlagsOf(request) & kNeedsTxn) && !header.has_txn()) {
       return WithRequestIndex(InvalidError(StrCat(NameOf(request), " without a transaction")), i);
+    }
+    if (StandsAlone(request) && (header.has_txn() || batch.requests_size() > 1)) {
+      return WithRequestIndex(InvalidError(StrCat(NameOf(request), " in a transaction or with other requests")), i);
     }
     if (request.has_end_txn() && i + 1 != batch.requests_size()) return WithRequestIndex(InvalidError("end_txn is not the last request"), i);
     absl::Status status = request.has_range_lookup() ? absl::OkStatus() : ValidateSpan(request, SpanOf(request, header));

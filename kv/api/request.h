@@ -39,6 +39,9 @@ uint32_t FlagsOf(const v1::Request& request);
 // What addresses the request. For EndTxn: its key, or else its transaction's anchor.
 KeySpan SpanOf(const v1::Request& request, const v1::BatchHeader& header);
 
+// That the rows parse, rise, and lie in the request's span. Whoever checks the span alone must know that the rows are inside.
+absl::Status ValidateRows(const v1::InsertRowsRequest& request);
+
 // Invalid error (kv/api/error.h) with the request's index: unknown version, no or too many requests, a request without kind, empty or
 // oversized keys and values, inverted or empty spans, transactional requests without a transaction, a misplaced EndTxn.
 absl::Status Validate(const v1::BatchRequest& batch);

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "kv/api/error.h"
+#include "kv/storage/varint.h"
 
 namespace insula::kv {
 namespace {
@@ -60,6 +62,35 @@ TEST(Validate, LocksNeedATransactionAndEndTxnIsLast) {
   batch.add_requests()->mutable_end_txn()->set_key("k");
   batch.add_requests()->mutable_get()->set_key("k");
   EXPECT_EQ(Problem(batch), "end_txn is not the last request");
+}
+
+TEST(Validate, RowsToInsertRiseWithinTheirSpanAndStandAlone) {
+  auto with = [](std::vector<std::string> keys) {
+    auto batch = Batch();
+    auto* insert = batch.add_requests()->mutable_insert_rows();
+    insert->set_key("b");
+    insert->set_end_key("d");
+    for (const std::string& key : keys) {
+      storage::AppendString(insert->mutable_rows(), key);
+      storage::AppendString(insert->mutable_rows(), "v");
+    }
+    return batch;
+  };
+  EXPECT_EQ(Problem(with({"b", "ba", "c"})), "");
+  EXPECT_EQ(Problem(with({})), "no rows to insert");
+  EXPECT_NE(Problem(with({"b", "d"})).find("outside"), std::string::npos);
+  EXPECT_NE(Problem(with({"a"})).find("outside"), std::string::npos);
+  EXPECT_NE(Problem(with({"c", "b"})).find("order"), std::string::npos);
+  EXPECT_NE(Problem(with({"c", "c"})).find("order"), std::string::npos);
+  auto batch = with({"c"});
+  batch.mutable_requests(0)->mutable_insert_rows()->mutable_rows()->pop_back();
+  EXPECT_EQ(Problem(batch), "rows to insert do not parse");
+  batch = with({"c"});
+  batch.mutable_header()->mutable_txn()->mutable_meta()->set_id(std::string(16, 'x'));
+  EXPECT_NE(Problem(batch).find("in a transaction"), std::string::npos);
+  batch = with({"c"});
+  batch.add_requests()->mutable_get()->set_key("c");
+  EXPECT_NE(Problem(batch).find("with other requests"), std::string::npos);
 }
 
 TEST(KvError, TravelsInsideAStatus) {

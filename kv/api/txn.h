@@ -26,6 +26,7 @@
 #define INSULA_KV_API_TXN_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -137,6 +138,14 @@ class Txn {
   // does not break its fence. Setting it again for the same key replaces `expected`.
   virtual void SetFence(std::string key, std::optional<std::string> expected) = 0;
 
+  // READ COMMITTED only, nothing otherwise: until this transaction commits, nobody else reads or writes keys with `prefix`, and none
+  // exists yet. A large InsertMany there may then write at once, outside the transaction, which costs a third. `prepare` is called
+  // before the first such write; after it, somebody must see to it that the keys are cleared unless the transaction commits.
+  // A RollbackTo that would have to undo such a write fails (40001); one to before this call does not.
+  virtual void DeclareFresh(std::string prefix, std::function<Task<absl::Status>(const Context&)> prepare) = 0;
+  // There is a savepoint now that somebody may return to: no such writes any more.
+  virtual void CloseFresh() = 0;
+
   virtual Savepoint CreateSavepoint() = 0;
   // Undoes writes (buffered or flushed) since `savepoint`; locks stay. Works in a failed transaction, unless it was aborted.
   virtual Task<absl::Status> RollbackTo(const Context& ctx, Savepoint savepoint) = 0;
@@ -151,12 +160,20 @@ class Txn {
   virtual const TxnStats& stats() const = 0;
 };
 
+// What a fence guards may be cleared this long after the fence's key has changed. Transactions rely on a snapshot for kSnapshotTrust,
+// and then look at the fence's present value after every read until they know better; the difference is for clocks that differ.
+inline constexpr Duration kClearingGrace = 20s;
+inline constexpr Duration kSnapshotTrust = 15s;
+
 class Database {
  public:
   virtual ~Database() = default;
   virtual std::unique_ptr<Txn> Begin(TxnOptions options) = 0;
   // Adds to a counter outside any transaction (sequences): gaps happen, repeats do not. A missing key counts from 0.
   virtual Task<absl::StatusOr<int64_t>> Increment(const Context& ctx, std::string key, int64_t by) = 0;
+  // Takes everything in [start, end) away for good, outside any transaction. Nobody may need the keys any more: a transaction that
+  // could still read them is one that began before a change of its fence, less than kClearingGrace ago.
+  virtual Task<absl::Status> ClearRange(const Context& ctx, std::string start, std::string end) = 0;
 };
 
 // Whether running the statement again (see above) may succeed, within the same transaction.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "kv/api/request.h"
+#include "kv/storage/varint.h"
 
 namespace insula::kv {
 namespace {
@@ -17,6 +18,21 @@ v1::Span* MutableResume(v1::Response* response) {
     default:
       return nullptr;
   }
+}
+
+void KeepRowsInside(v1::InsertRowsRequest* request) {
+  std::string_view rest(request->rows()), key, value;
+  const char *from = nullptr, *to = rest.data();
+  while (true) {
+    const char* here = rest.data();
+    if (!storage::TakeString(&rest, &key) || !storage::TakeString(&rest, &value)) break;
+    if (key < request->key()) continue;
+    if (key >= request->end_key()) break;
+    if (from == nullptr) from = here;
+    to = rest.data();
+  }
+  std::string kept = from == nullptr ? std::string() : std::string(from, to);
+  request->set_rows(std::move(kept));
 }
 
 void SetSpan(v1::Request* request, std::string_view key, std::string_view end_key) {
@@ -35,6 +51,11 @@ void SetSpan(v1::Request* request, std::string_view key, std::string_view end_ke
       return set(request->mutable_query_locks());
     case v1::Request::kResolveIntent:
       return set(request->mutable_resolve_intent());
+    case v1::Request::kClearRange:
+      return set(request->mutable_clear_range());
+    case v1::Request::kInsertRows:
+      set(request->mutable_insert_rows());
+      return KeepRowsInside(request->mutable_insert_rows());
     default:
       return;
   }
@@ -97,6 +118,10 @@ void JoinResponse(const v1::Request& part, v1::Response&& from, v1::Response* in
         if (from.resolve_intent().has_resume() && !into->resolve_intent().has_resume()) {
           *into->mutable_resolve_intent()->mutable_resume() = from.resolve_intent().resume();
         }
+        break;
+      case v1::Response::kClearRange:
+        into->mutable_clear_range()->set_versions(into->clear_range().versions() + from.clear_range().versions());
+        if (from.clear_range().has_resume() && !into->clear_range().has_resume()) *into->mutable_clear_range()->mutable_resume() = from.clear_range().resume();
         break;
       default:
         break;

@@ -48,6 +48,22 @@ class DatabaseImpl : public ClientDatabase {
     }
   }
 
+  Task<absl::Status> ClearRange(const Context& ctx, std::string start, std::string end) override {
+    while (start < end) {
+      v1::BatchRequest batch;
+      batch.mutable_header()->set_version(kBatchVersion);
+      batch.mutable_header()->set_trace_id(ctx.info().trace_id);
+      batch.mutable_header()->set_tenant_id(ctx.info().tenant_id);
+      batch.add_requests()->mutable_clear_range()->set_key(start);
+      batch.mutable_requests(0)->mutable_clear_range()->set_end_key(end);
+      v1::BatchResponse response = co_await stack_->sender.Send(ctx, std::move(batch));
+      if (response.has_error()) co_return ctx.status().ok() ? ToPgStatus(response.error()) : ctx.status();
+      if (!response.responses(0).clear_range().has_resume()) break;
+      start = response.responses(0).clear_range().resume().key();
+    }
+    co_return absl::OkStatus();
+  }
+
   DistSender& sender() override { return stack_->sender; }
 
  private:

@@ -6,6 +6,7 @@
 
 #include "base/async/task_group.h"
 #include "base/check.h"
+#include "base/fault/mutation.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
 #include "kv/api/error.h"
@@ -48,12 +49,13 @@ bool AllInside(const v1::BatchRequest& batch, const v1::RangeDescriptor& range) 
 }  // namespace
 
 bool IsReplaySafe(const v1::BatchRequest& batch) {
+  if (fault::On(fault::Mutation::kApplyTwice)) return true;
   for (const v1::Request& request : batch.requests()) {
     const uint32_t flags = FlagsOf(request);
     if (!(flags & kWrites)) continue;
     if (request.has_end_txn()) {
       if (request.end_txn().commit() && !request.end_txn().write_outcome()) return false;
-    } else if (!(flags & kTxnState) && !request.has_resolve_intent() && !batch.header().has_txn()) {
+    } else if (!(flags & kTxnState) && !request.has_resolve_intent() && !request.has_clear_range() && !batch.header().has_txn()) {
       return false;  // a write that nothing tells from its repetition
     }
   }
@@ -300,6 +302,7 @@ Task<absl::StatusOr<std::vector<BatchPiece>>> DistSender::Split(const Context& c
       std::string key = std::move(next);
       CO_ASSIGN_OR_RETURN(v1::RangeDescriptor range, co_await Locate(ctx, key));
       v1::Request part = ClipRequest(batch.requests(i), batch.header(), key, range, &next);
+      if (part.has_insert_rows() && part.insert_rows().rows().empty()) continue;  // a range between the rows
       BatchPiece& piece = by_start[range.start_key()];
       piece.range = range;
       piece.origins.push_back(i);

@@ -46,7 +46,10 @@ absl::Status ToPgStatus(const v1::Error& error) {
     case v1::Error::kFull:
       return PgErrorBuilder(sqlstate::kDiskFull, "could not write: no space left on the store's disk").Detail(error.message()).Build();
     case v1::Error::kTooOld:
-      return PgErrorBuilder("72000", "snapshot too old").Detail(error.message()).Build();
+      return PgErrorBuilder(sqlstate::kSerializationFailure, "snapshot too old")
+          .Detail(StrCat("The transaction began before the time for which old versions are kept: ", error.message()))
+          .Hint("The transaction might succeed if retried.")
+          .Build();
     case v1::Error::kUnavailable:
     case v1::Error::kNotLeaseholder:
     case v1::Error::kRangeMismatch:

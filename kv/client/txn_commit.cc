@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/fault/probe.h"
 #include "base/pgerror/pg_error.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
@@ -358,10 +359,12 @@ Task<absl::Status> TxnCoordinator::SettleUnknown(const Context& ctx, std::string
     co_return failure_;
   }
   if (!outcome->empty()) {
+    PROBE("a commit of unknown fate had happened");
     state_ = State::kCommitted;
     commit_ts_ = *outcome;
     co_return absl::OkStatus();
   }
+  PROBE("a commit of unknown fate was ruled out");
   co_return PgErrorBuilder(sqlstate::kSerializationFailure, "the transaction was not committed and must be retried").Detail(reason).Build();
 }
 

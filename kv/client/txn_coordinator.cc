@@ -155,6 +155,7 @@ Task<absl::StatusOr<v1::BatchResponse>> TxnCoordinator::Send(const Context& ctx,
       if (txn_.read_ts() == 0) {
         choosing_ = true;
         choosing.txn = this;
+        trusted_since_ = core_->executor->Now();
       }
       FillHeader(ctx, &batch);
       ++stats_.batches;
@@ -234,6 +235,13 @@ absl::Status TxnCoordinator::FailedFence() { return absl::FailedPreconditionErro
 Task<absl::Status> TxnCoordinator::RollbackTo(const Context& ctx, Savepoint savepoint) {
   if (state_ != State::kActive && state_ != State::kFailed) {
     co_return failure_.ok() ? absl::FailedPreconditionError("the transaction is over") : failure_;
+  }
+  if (!direct_.RollbackTo(savepoint)) {
+    state_ = State::kFailed;
+    failure_ = PgErrorBuilder(sqlstate::kSerializationFailure, "rows that were loaded into a new table cannot be taken back one statement at a time")
+                   .Hint("Retry the transaction.")
+                   .Build();
+    co_return failure_;
   }
   buffer_.RollbackTo(savepoint);
   if (flushed_ && flushed_sequence_ > savepoint) Ignore(savepoint + 1, sequence_);

@@ -42,6 +42,7 @@
 #include "base/async/wait.h"
 #include "base/runtime/random.h"
 #include "kv/api/txn.h"
+#include "kv/client/direct_writes.h"
 #include "kv/client/dist_sender.h"
 #include "kv/client/span_set.h"
 #include "kv/client/write_buffer.h"
@@ -100,6 +101,8 @@ class TxnCoordinator final : public Txn {
   Task<absl::StatusOr<std::optional<size_t>>> InsertMany(const Context& ctx, std::vector<KeyValue> rows) override;
   Task<absl::StatusOr<uint64_t>> DeleteRange(const Context& ctx, std::string start, std::string end) override;
   Task<absl::Status> FlushIfLarge(const Context& ctx) override;
+  void DeclareFresh(std::string prefix, std::function<Task<absl::Status>(const Context&)> prepare) override;
+  void CloseFresh() override { direct_.Close(); }
   void SetFence(std::string key, std::optional<std::string> expected) override;
   Savepoint CreateSavepoint() override { return sequence_; }
   Task<absl::Status> RollbackTo(const Context& ctx, Savepoint savepoint) override;
@@ -156,6 +159,11 @@ class TxnCoordinator final : public Txn {
   Task<absl::StatusOr<std::optional<size_t>>> InsertThrough(const Context& ctx, const std::vector<KeyValue>& rows, bool* conflict);
   void Ignore(uint32_t from, uint32_t to);
 
+  // direct_writes.cc
+  std::shared_ptr<DirectWrites::Place> DirectPlace(const std::vector<KeyValue>& rows, size_t bytes);
+  Task<absl::StatusOr<std::optional<size_t>>> InsertDirectly(const Context& ctx, std::shared_ptr<DirectWrites::Place> place, const std::vector<KeyValue>& rows);
+  Task<absl::Status> SeeDirectWrites(const Context& ctx, std::string_view start, std::string_view end);
+  Task<absl::Status> RenewTrust(const Context& ctx);
 
   // txn_commit.cc
   Task<absl::StatusOr<bool>> CommitInOnePhase(const Context& ctx);
@@ -204,6 +212,8 @@ class TxnCoordinator final : public Txn {
   bool may_have_record_ = false;
   bool committing_ = false;  // what heartbeats find is the commit's business
   MonoTime snapshot_at_{};  // when the snapshot was chosen
+  MonoTime trusted_since_{};  // the fence's key was as the snapshot says at least until then
+  DirectWrites direct_;
   std::string outcome_key_;
   Timestamp commit_ts_;
   TxnStats stats_;

@@ -106,6 +106,7 @@ Task<absl::StatusOr<std::vector<std::optional<std::string>>>> TxnCoordinator::Ge
 Task<absl::StatusOr<std::vector<std::optional<std::string>>>> TxnCoordinator::Read(const Context& ctx, const std::vector<std::string>& keys,
                                                                                    const ReadOptions& options, bool key_only, bool only_locks) {
   CO_RETURN_IF_ERROR(Enter());
+  for (const std::string& key : keys) CO_RETURN_IF_ERROR(co_await SeeDirectWrites(ctx, key, key + '\0'));
   std::vector<std::optional<std::string>> values(keys.size());
   const bool locking = options.lock != LockStrength::kNone;
   v1::BatchRequest batch;
@@ -133,6 +134,7 @@ Task<absl::StatusOr<std::vector<std::optional<std::string>>>> TxnCoordinator::Re
   SetWaiting(options, &batch);
   auto response = co_await Send(ctx, std::move(batch));
   if (!response.ok()) co_return response.status();
+  CO_RETURN_IF_ERROR(co_await RenewTrust(ctx));
   if (fenced) {
     NoteFence();
   }
@@ -155,6 +157,7 @@ Task<absl::StatusOr<std::vector<std::optional<std::string>>>> TxnCoordinator::Re
 Task<absl::StatusOr<ScanPage>> TxnCoordinator::Scan(const Context& ctx, ScanSpec spec) {
   CO_RETURN_IF_ERROR(Enter());
   if (spec.start >= spec.end) co_return ScanPage();
+  CO_RETURN_IF_ERROR(co_await SeeDirectWrites(ctx, spec.start, spec.end));
   v1::BatchRequest batch;
   const bool fenced = AddFence(&batch);
   auto* scan = batch.add_requests()->mutable_scan();
@@ -172,6 +175,7 @@ Task<absl::StatusOr<ScanPage>> TxnCoordinator::Scan(const Context& ctx, ScanSpec
   }
   auto response = co_await Send(ctx, std::move(batch));
   if (!response.ok()) co_return response.status();
+  CO_RETURN_IF_ERROR(co_await RenewTrust(ctx));
   if (fenced) {
     NoteFence();
   }

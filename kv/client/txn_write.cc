@@ -152,6 +152,9 @@ Task<absl::StatusOr<std::optional<size_t>>> TxnCoordinator::InsertMany(const Con
     const WriteBuffer::Version* own = buffer_.Find(rows[i].key);
     if (!seen.insert(rows[i].key).second || (own != nullptr && own->value)) limit = i;
   }
+  if (limit == rows.size()) {
+    if (auto place = DirectPlace(rows, bytes)) co_return co_await InsertDirectly(ctx, std::move(place), rows);
+  }
   if (limit == rows.size() && (bytes > core_->options.write_through_bytes || flushed_)) {
     bool conflict = false;
     auto through = co_await InsertThrough(ctx, rows, &conflict);

@@ -56,6 +56,8 @@ std::string SystemKey(SystemTable table, uint64_t id) {
   AppendUint64(&out, id);
   return out;
 }
+std::string GcTtlSetting(uint64_t keyspace_id) { return SystemKey(SystemTable::kSetting, StrCat(kGcTtlSetting, keyspace_id)); }
+std::string GcTtlSettings() { return SystemKey(SystemTable::kSetting).append(kGcTtlSetting); }
 std::string RangeIdCounter() { return SystemKey(SystemTable::kCounter, "range-id"); }
 std::string KeyspaceCounter() { return SystemKey(SystemTable::kCounter, "keyspace-id"); }
 std::string TenantCounter() { return SystemKey(SystemTable::kCounter, "tenant-id"); }

@@ -69,6 +69,10 @@ enum class SystemTable : char {
 std::string SystemKey(SystemTable table);
 std::string SystemKey(SystemTable table, std::string_view name);
 std::string SystemKey(SystemTable table, uint64_t id);
+// How long old versions are kept (kv/store/gc_policy.h): the settings of these names.
+inline constexpr std::string_view kGcTtlSetting = "gc-ttl/";
+std::string GcTtlSetting(uint64_t keyspace_id);
+std::string GcTtlSettings();  // the prefix of all of them
 // Counters, read and raised by Increment.
 std::string RangeIdCounter();     // last range id given out
 std::string KeyspaceCounter();    // keyspaces given to tenants so far: the first is kFirstKeyspace

@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/fault/mutation.h"
+#include "base/fault/probe.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
 #include "kv/storage/varint.h"
@@ -101,7 +103,7 @@ Task<absl::Status> LogEngine::WriteFrame(std::string body) {
   data.append(body);
   const uint64_t size = data.size();
   absl::Status s = co_await file_->WriteAndSync(tasks_.ctx(), std::move(data));
-  if (s.ok() && fresh) s = runtime_.files->SyncDir(options_.path);
+  if (s.ok() && fresh && !fault::On(fault::Mutation::kSkipFsync)) s = runtime_.files->SyncDir(options_.path);
   if (!s.ok()) {
     file_.reset();
     co_return s;
@@ -136,11 +138,13 @@ Task<void> LogEngine::Writer() {
       if (tasks_.ctx().done()) co_return;
       if (s.code() == absl::StatusCode::kResourceExhausted) {
         full_ = true;
+        PROBE("the log waited for room on a full disk");
         if (!(co_await Sleep(tasks_.ctx(), options_.full_retry)).ok()) co_return;
         continue;
       }
       if (!tried_new_segment) {
         tried_new_segment = true;
+        PROBE("a write to the log failed and went to a new segment");
         continue;
       }
       failure_ = absl::Status(s.code(), StrCat("log engine: ", s.ToString()));

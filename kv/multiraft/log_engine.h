@@ -16,7 +16,8 @@
 //
 // Damage: a torn end (the last write before a crash) is cut and reported. A payload damaged elsewhere damages its range: Damage()
 // says so and reads of it fail with kDataLoss. A damaged header, store record or segment fails Open with kDataLoss: it cannot be known
-// whose it was. One case cannot be told from a torn write: rot in the very last frame that holds a single record.
+// whose it was. A read that fails is no damage: it is tried again at once, and then is kUnavailable (Entries) or put off (rewriting).
+// One case cannot be told from a torn write: rot in the very last frame that holds a single record.
 // Full disk: appends wait and are tried again; disk_full() says so; nothing is lost. Other errors: a new segment is tried once, then
 // the engine has failed for good, and every done gets the error.
 //
@@ -135,7 +136,7 @@ class LogEngine {
   uint64_t LastIndex(RangeId range) const;
   // kOutOfRange: truncated; kNotFound: past the end (kv/raft/storage.h).
   absl::StatusOr<uint64_t> Term(RangeId range, uint64_t index) const;
-  // [lo, hi), as many as fit `max_bytes` but at least one.
+  // [lo, hi), as many as fit `max_bytes` but at least one. kDataLoss: damaged; kUnavailable: the disk does not give them now.
   absl::StatusOr<std::vector<raft::Entry>> Entries(RangeId range, uint64_t lo, uint64_t hi, uint64_t max_bytes);
   uint64_t EntryBytes(RangeId range) const;  // live bytes of its entries
   absl::Status Damage(RangeId range) const;
@@ -223,7 +224,8 @@ class LogEngine {
   // log_rewrite.cc
   bool NeedsRewrite() const;
   void ComposeRewrite(LogBatch* batch);
-  void RewriteRange(RangeId range, RangeLog& log, uint64_t segment, LogBatch* batch);
+  absl::Status RewriteRange(RangeId range, RangeLog& log, uint64_t segment, LogBatch* batch);
+  absl::StatusOr<std::string> ReadBytes(uint64_t segment, uint64_t offset, uint64_t length);
   absl::StatusOr<std::string> ReadRecord(const Location& at, RecordHeader* header);
   absl::Status ReadRun(RangeLog& log, RangeId range, uint64_t lo, uint64_t hi, std::vector<raft::Entry>* out);
   void RemoveDeadSegments();

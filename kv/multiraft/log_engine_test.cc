@@ -308,6 +308,36 @@ TEST_F(LogTest, ForeignAndNewerLogsAreRefused) {
   EXPECT_EQ(DecodeSegmentHeader(EncodeSegmentHeader(newer), &newer).code(), absl::StatusCode::kFailedPrecondition);
 }
 
+TEST_F(LogTest, AReadThatFailsIsNoDamage) {
+  options_.segment_bytes = 2000;
+  options_.garbage_bytes = 4000;
+  options_.cache_bytes = 0;
+  Open();
+  WriteEntries(1, {MakeEntry(1, 1, "keep"), MakeEntry(2, 1, "me")});
+  uint64_t index = 0;
+  auto write_and_forget = [&](int times) {
+    for (int i = 0; i < times; ++i) {
+      WriteEntries(2, {MakeEntry(index + 1, 1, std::string(100, 'x'))});
+      LogBatch forget;
+      forget.Truncate(2, ++index, 1);
+      Write(std::move(forget));
+    }
+  };
+  write_and_forget(5);
+  host_->disk().faults.read_error_chance = 1;
+  EXPECT_EQ(log_->Entries(1, 1, 3, 1000).status().code(), absl::StatusCode::kUnavailable);
+  write_and_forget(100);
+  EXPECT_GT(log_->stats().segments, 5u) << "what cannot be moved stays";
+  EXPECT_TRUE(log_->Damage(1).ok()) << log_->Damage(1);
+  host_->disk().faults.read_error_chance = 0.3;  // now and then is nothing to notice
+  write_and_forget(50);
+  EXPECT_LT(log_->stats().segments, 5u);
+  host_->disk().faults.read_error_chance = 0;
+  EXPECT_EQ(Show(1), "1: keep/1 me/1");
+  CrashAndOpen();
+  EXPECT_EQ(Show(1), "1: keep/1 me/1");
+}
+
 TEST_F(LogTest, OldSegmentsGoAndLiveRecordsMove) {
   options_.segment_bytes = 2000;
   options_.garbage_bytes = 4000;

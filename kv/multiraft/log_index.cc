@@ -225,8 +225,7 @@ std::optional<std::string> LogEngine::Meta(const std::string& key) const {
 absl::StatusOr<uint64_t> LogEngine::Term(RangeId range, uint64_t index) const {
   const RangeLog* log = FindRange(range);
   if (log == nullptr) return index == 0 ? absl::StatusOr<uint64_t>(0) : raft::MissingError();
-  if (!log->damage.ok()) return log->damage;
-  if (index == log->truncated_index) return log->truncated_term;
+  if (index == log->truncated_index) return log->truncated_term;  // terms are in memory, and sound even if payloads are not
   if (index < log->truncated_index) return raft::CompactedError();
   if (index > log->last_index()) return raft::MissingError();
   return log->at(index).term;

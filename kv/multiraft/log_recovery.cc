@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/fault/probe.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
 #include "kv/multiraft/log_engine.h"
@@ -108,6 +109,7 @@ absl::Status LogEngine::ReplaySegment(const LoadedSegment& segment, std::optiona
     }
     if (torn) {
       recovery_.torn_bytes += file.size() - at;
+      PROBE("a torn end of the log was cut");
       break;
     }
     next_frame_ = frame.sequence + 1;
@@ -143,6 +145,7 @@ void LogEngine::CheckRanges() {
     for (uint64_t i = log.first; i <= log.last_index() && log.damage.ok(); ++i) {
       if (log.at(i).at.segment == 0) log.damage = absl::DataLossError(StrCat("range ", range, ": entry ", i, " is missing from the log"));
     }
+    if (!log.damage.ok()) PROBE("damage in the log was found");
     if (!log.damage.ok()) recovery_.damage.emplace_back(log.damage.message());
   }
 }

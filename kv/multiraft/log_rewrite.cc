@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/fault/probe.h"
+#include "base/log/log.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
 #include "kv/multiraft/log_engine.h"
@@ -13,14 +15,28 @@ namespace insula::kv {
 namespace {
 constexpr uint64_t kRewriteStep = 1 << 20;  // bytes per frame
 constexpr uint64_t kReadRun = 1 << 20;      // bytes per read
+constexpr int kReadAttempts = 3;
 }  // namespace
 
-absl::StatusOr<std::string> LogEngine::ReadRecord(const Location& at, RecordHeader* header) {
-  ASSIGN_OR_RETURN(std::string bytes, runtime_.files->ReadRange(SegmentPath(at.segment), at.offset, at.length));
-  if (!DecodeRecordHeader(bytes, header) || header->size() != at.length || !PayloadIsSound(*header, std::string_view(bytes).substr(kRecordHeaderSize))) {
-    return absl::DataLossError(StrCat("log segment ", at.segment, " is damaged at ", at.offset));
+// What the disk does not give is not damaged: it may give it later.
+absl::StatusOr<std::string> LogEngine::ReadBytes(uint64_t segment, uint64_t offset, uint64_t length) {
+  for (int attempt = 1;; ++attempt) {
+    absl::StatusOr<std::string> read = runtime_.files->ReadRange(SegmentPath(segment), offset, length);
+    if (read.ok()) return read;
+    PROBE("a read of the log failed");
+    if (attempt == kReadAttempts) return absl::UnavailableError(StrCat("log segment ", segment, " cannot be read at ", offset, ": ", Sv(read.status().message())));
   }
-  return bytes.substr(kRecordHeaderSize);
+}
+
+absl::StatusOr<std::string> LogEngine::ReadRecord(const Location& at, RecordHeader* header) {
+  for (bool again : {false, true}) {
+    ASSIGN_OR_RETURN(std::string bytes, ReadBytes(at.segment, at.offset, at.length));
+    if (DecodeRecordHeader(bytes, header) && header->size() == at.length && PayloadIsSound(*header, std::string_view(bytes).substr(kRecordHeaderSize))) {
+      return bytes.substr(kRecordHeaderSize);
+    }
+    if (again) break;  // a second look told the same
+  }
+  return absl::DataLossError(StrCat("log segment ", at.segment, " is damaged at ", at.offset));
 }
 
 // Reads entries from `lo` on that lie one after the other in one segment; at least one.
@@ -37,23 +53,20 @@ absl::Status LogEngine::ReadRun(RangeLog& log, RangeId range, uint64_t lo, uint6
   }
   std::string bytes;
   for (int attempt = 0;; ++attempt) {
-    absl::StatusOr<std::string> read = runtime_.files->ReadRange(SegmentPath(first.segment), first.offset, length);
-    absl::Status bad = read.status();
-    if (bad.ok()) {
-      bytes = *std::move(read);
-      for (uint64_t i = lo; i < end && bad.ok(); ++i) {
-        RecordHeader header;
-        std::string_view record = std::string_view(bytes).substr(std::min<size_t>(bytes.size(), ref(i).at.offset - first.offset));
-        record = record.substr(0, ref(i).at.length);
-        if (!DecodeRecordHeader(record, &header) || header.range != range || header.index != i || header.term != ref(i).term ||
-            !PayloadIsSound(header, record.substr(kRecordHeaderSize))) {
-          bad = absl::DataLossError(StrCat("range ", range, ": entry ", i, " in log segment ", first.segment, " is damaged at ", ref(i).at.offset));
-        }
+    ASSIGN_OR_RETURN(bytes, ReadBytes(first.segment, first.offset, length));
+    absl::Status bad;
+    for (uint64_t i = lo; i < end && bad.ok(); ++i) {
+      RecordHeader header;
+      std::string_view record = std::string_view(bytes).substr(std::min<size_t>(bytes.size(), ref(i).at.offset - first.offset));
+      record = record.substr(0, ref(i).at.length);
+      if (!DecodeRecordHeader(record, &header) || header.range != range || header.index != i || header.term != ref(i).term ||
+          !PayloadIsSound(header, record.substr(kRecordHeaderSize))) {
+        bad = absl::DataLossError(StrCat("range ", range, ": entry ", i, " in log segment ", first.segment, " is damaged at ", ref(i).at.offset));
       }
     }
     if (bad.ok()) break;
     if (attempt > 0) {  // a second look told the same
-      log.damage = absl::DataLossError(std::string(bad.message()));
+      log.damage = bad;
       return log.damage;
     }
   }
@@ -69,6 +82,7 @@ void LogEngine::RemoveDeadSegments() {
     absl::Status s = runtime_.files->Remove(SegmentPath(segments_.front().number));
     if (!s.ok()) return;  // tried again after the next write
     segments_.pop_front();
+    PROBE("a dead segment of the log was removed");
   }
 }
 
@@ -82,8 +96,9 @@ bool LogEngine::NeedsRewrite() const {
   return total - live > options_.garbage_bytes && total > 2 * live;
 }
 
-void LogEngine::RewriteRange(RangeId range, RangeLog& log, uint64_t segment, LogBatch* batch) {
-  if (!log.damage.ok()) return;  // keeps the segment: it is evidence
+// Not OK: not all could be read, and what was is in the batch all the same.
+absl::Status LogEngine::RewriteRange(RangeId range, RangeLog& log, uint64_t segment, LogBatch* batch) {
+  if (!log.damage.ok()) return absl::OkStatus();  // keeps the segment: it is evidence
   if (log.replica_at.segment == segment) batch->SetReplica(range, log.replica);
   if (log.tombstone_at.segment == segment) batch->Tombstone(range, log.next_replica);  // then there is nothing else
   if (log.hard_state_at.segment == segment) batch->SetHardState(range, log.hard_state);
@@ -98,12 +113,14 @@ void LogEngine::RewriteRange(RangeId range, RangeLog& log, uint64_t segment, Log
     }
     RecordHeader found;
     absl::StatusOr<std::string> payload = ReadRecord(ref.at, &found);
-    if (!payload.ok()) {
+    if (absl::IsDataLoss(payload.status())) {
       log.damage = payload.status();
-      return;
+      return absl::OkStatus();
     }
+    RETURN_IF_ERROR(payload.status());
     batch->Add(header, *payload);
   }
+  return absl::OkStatus();
 }
 
 void LogEngine::ComposeRewrite(LogBatch* batch) {
@@ -121,10 +138,16 @@ void LogEngine::ComposeRewrite(LogBatch* batch) {
   }
   while (!rewrite_ranges_.empty() && batch->byte_size() < kRewriteStep) {
     RangeId range = rewrite_ranges_.back();
+    auto it = ranges_.find(range);
+    absl::Status rewritten = it == ranges_.end() ? absl::OkStatus() : RewriteRange(range, it->second, segment, batch);
+    if (!rewritten.ok()) {
+      LOG_WARNING("an old part of the log is not rewritten yet", {"range", range}, {"why", rewritten.ToString()});
+      break;  // tried again after the next write
+    }
     rewrite_ranges_.pop_back();
-    if (auto it = ranges_.find(range); it != ranges_.end()) RewriteRange(range, it->second, segment, batch);
   }
   stats_.rewritten_bytes += batch->byte_size();
+  PROBE("live records of an old segment were rewritten");
 }
 
 }  // namespace insula::kv

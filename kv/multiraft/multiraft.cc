@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/fault/probe.h"
 #include "base/log/log.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
@@ -15,8 +16,9 @@ namespace {
 constexpr int kGroupsPerTurn = 32;  // between yields
 constexpr Duration kElectionFor = std::chrono::seconds(5);
 constexpr Duration kElectionEvery = std::chrono::milliseconds(150);
-// A message from further ahead comes from a clock that is out of order.
-constexpr int64_t kMaxHlcLeadMicros = 5'000'000;
+// How far a hybrid clock may be ahead of our physical one, in maximum offsets: one for what clocks differ, one for what a transaction that
+// was pushed above uncertain reads was served at, and one for a restart, whose clock starts at the bound of the life before.
+constexpr int64_t kMaxLeadOffsets = 3;
 
 // Types that may reach a store that has no replica yet: they carry the descriptor.
 bool CarriesDescriptor(raft::MessageType type) {
@@ -222,17 +224,33 @@ void MultiRaft::SendRaft(RaftGroup* group, raft::Message message) {
   streams_.Send(*to, std::move(envelope));
 }
 
+// Hybrid clocks say little about physical ones: a message carries both. A physical clock that is too far ahead makes its store one that
+// is apart from us; a hybrid one is refused, and nothing is made of it, whoever's clock it came from.
+bool MultiRaft::IsTooFarAhead(Timestamp t) const {
+  const auto offset = std::chrono::duration_cast<std::chrono::microseconds>(clock_->max_offset()).count();
+  return static_cast<int64_t>(t.micros()) - clock_->Physical().time_since_epoch().count() > kMaxLeadOffsets * offset;
+}
+
 bool MultiRaft::ClockIsSane(const v1::StoreMessages& messages) {
-  absl::Status s = clock_->Update(Timestamp{messages.now()});
-  if (s.ok()) {
+  const int64_t ahead = static_cast<int64_t>(messages.wall_us()) - clock_->Physical().time_since_epoch().count();
+  if (ahead <= std::chrono::duration_cast<std::chrono::microseconds>(clock_->max_offset()).count()) {
     clocks_apart_.erase(messages.from_store());
+    const Timestamp now{messages.now()};
+    if (IsTooFarAhead(now)) {
+      PROBE("a hybrid clock too far ahead was refused");
+      LOG_WARNING("messages of a store are refused: its timestamps are too far ahead", {"store", messages.from_store()}, {"now", now.ToString()}, {"its_clock_ahead_us", ahead});
+      return false;
+    }
+    clock_->RaiseTo(now);
     return true;
   }
-  LOG_WARNING("a store's clock is too far ahead", {"store", messages.from_store()}, {"why", s.ToString()});
+  PROBE("a physical clock too far ahead was refused");
+  LOG_WARNING("messages of a store are refused: its clock is too far ahead of ours", {"store", messages.from_store()}, {"ahead_us", ahead});
   clocks_apart_.insert(messages.from_store());
   // Against one other store nobody knows who is wrong; against most of them it is this one.
   size_t others = options_.stores.size() - 1;
   if (others >= 2 && clocks_apart_.size() * 2 > others) {
+    PROBE("a node stopped itself for its clock");
     lifecycle_->Fatal(absl::FailedPreconditionError("this node's clock is further than the maximum offset from those of most other stores: check the time synchronisation"));
   }
   return false;
@@ -265,10 +283,10 @@ void MultiRaft::ReceiveRaft(v1::RaftEnvelope envelope) {
     LOG_WARNING("a raft message was refused", {"store", from}, {"why", s.ToString()});
     return;
   }
-  if (message.hlc > clock_->Peek().AddMicros(kMaxHlcLeadMicros).bits || message.type == raft::MessageType::kSnap) return;
-  if (group == nullptr || group->replica_id() != message.to) {
-    // The replica that was asked is not here (any more): whoever bound itself to it is free.
-    if (message.type == raft::MessageType::kFortifyResp && (group == nullptr || group->replica_id() > message.to)) {
+  if (IsTooFarAhead(Timestamp{message.hlc}) || message.type == raft::MessageType::kSnap) return;
+  if (group == nullptr || group->stopped() || group->replica_id() != message.to) {
+    // The replica that was asked is not here, or leads no more for good: whoever bound itself to it is free.
+    if (message.type == raft::MessageType::kFortifyResp && (group == nullptr || group->stopped() || group->replica_id() > message.to)) {
       raft::Message release = raft::RawNode::ReleaseFor(message, std::max(clock_->Now(), served_).bits);
       v1::RaftEnvelope answer;
       answer.set_range_id(envelope.range_id());

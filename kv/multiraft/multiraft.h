@@ -73,6 +73,8 @@ class RangeLifecycle {
   virtual absl::Status MayHold(RangeId range, const std::string& start, const std::string& end) = 0;
   // A snapshot replaced `group`'s descriptor (`old` has no range id if it had none).
   virtual void DescriptorReplaced(RaftGroup* group, const v1::RangeDescriptor& old) = 0;
+  // `group` applied an entry that may have changed what the range holds.
+  virtual void Wrote(RaftGroup* group) {}
   // The store cannot go on.
   virtual void Fatal(absl::Status why) = 0;
 };
@@ -119,6 +121,9 @@ class MultiRaft : private StoreStreams::Receiver {
   void SendRaft(RaftGroup* group, raft::Message message);
   void NoteServed(Timestamp t) { served_ = std::max(served_, t); }
   Timestamp served() const { return served_; }
+  // Of other stores' leaders: what they may have served.
+  void NoteHeard(Timestamp t) { heard_ = std::max(heard_, t); }
+  Timestamp heard() const { return heard_; }
   size_t awake_groups() const { return awake_.size(); }
   // A message for `group` out of the ordinary way (snapshots).
   std::shared_ptr<RaftGroup> FindOrCreate(const v1::RaftEnvelope& envelope);
@@ -132,6 +137,7 @@ class MultiRaft : private StoreStreams::Receiver {
   void Undelivered(StoreId store, const std::vector<RangeId>& ranges) override;
   void ReceiveRaft(v1::RaftEnvelope envelope);
   bool ClockIsSane(const v1::StoreMessages& messages);
+  bool IsTooFarAhead(Timestamp t) const;
   void OnSupportChanged(const std::set<StoreId>& stores);
   Task<void> SupportChanged(std::set<StoreId> stores);
   Task<void> ReadyLoop();
@@ -155,6 +161,7 @@ class MultiRaft : private StoreStreams::Receiver {
   std::map<RangeId, Election> elections_;
   Condition has_awake_;
   Timestamp served_;
+  Timestamp heard_;
   double election_permits_ = 0;
   MonoTime permits_at_{};
   std::set<StoreId> clocks_apart_;  // stores whose clocks are too far from ours, since they were last in order

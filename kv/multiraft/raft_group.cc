@@ -3,13 +3,19 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/async/wait.h"
 #include "base/check.h"
+#include "base/fault/probe.h"
 #include "base/log/log.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
 #include "kv/multiraft/multiraft.h"
 
 namespace insula::kv {
+namespace {
+constexpr int kReleases = 10;
+constexpr Duration kReleaseInterval = std::chrono::seconds(1);
+}  // namespace
 
 RaftGroup::RaftGroup(MultiRaft* host, RangeId range, ReplicaId replica) : host_(host), range_(range), replica_(replica) {}
 RaftGroup::~RaftGroup() = default;
@@ -47,6 +53,7 @@ void RaftGroup::StartConsensus() {
   config.liveness = this;
   config.synced_conf_changes = true;
   node_ = std::make_unique<raft::RawNode>(config);
+  if (!unreadable_.ok()) return StopUnreadable();
   if (node_->HasReady()) MarkDirty();
 }
 
@@ -90,6 +97,33 @@ void RaftGroup::Step(raft::Message message, StoreId from) {
   MarkDirty();
 }
 
+// Consensus has met a part of its log that it cannot have. Damage is this replica's alone; a disk that does not give what it holds is
+// the whole store's.
+void RaftGroup::StopUnreadable() {
+  LOG_ERROR("a replica stops: its log cannot be read", {"range", range_}, {"store", store_id()}, {"why", unreadable_.ToString()});
+  PROBE("a replica stopped as its log could not be read");
+  const raft::BasicStatus status = node_->GetBasicStatus();
+  Stop(absl::Status(unreadable_.code(), StrCat("range ", range_, ": ", Sv(unreadable_.message()))));
+  if (!absl::IsDataLoss(unreadable_)) {
+    host_->lifecycle().Fatal(unreadable_);
+  } else if (status.soft_state.state == raft::StateType::kLeader) {
+    host_->Spawn(ReleaseFollowers(status.hard_state.term));
+  }
+}
+
+// The store lives on, so followers would stay bound to a leader that is none any more: they are told (kv/raft/fortify.h, F4), a few
+// times, as a message may be lost.
+Task<void> RaftGroup::ReleaseFollowers(uint64_t term) {
+  auto self = shared_from_this();
+  for (int times = 0; times < kReleases; ++times) {
+    for (const auto& r : descriptor_.replicas()) {
+      if (r.replica_id() == replica_) continue;
+      host_->SendRaft(this, {.type = raft::MessageType::kDeFortify, .to = r.replica_id(), .from = replica_, .term = term, .hlc = Hlc()});
+    }
+    if (!(co_await Sleep(host_->ctx(), kReleaseInterval)).ok()) co_return;
+  }
+}
+
 void RaftGroup::Tick() {
   if (stopped_ || node_ == nullptr) return;
   node_->Tick();
@@ -102,6 +136,7 @@ void RaftGroup::ProcessReady() {
   if (stopped_ || node_ == nullptr) return;
   while (!stopped_ && node_->HasReady()) {
     raft::Ready ready = node_->TakeReady();
+    if (!unreadable_.ok()) return StopUnreadable();
     for (raft::Message& m : ready.messages) Route(std::move(m));
   }
   if (stopped_) return;
@@ -174,7 +209,11 @@ uint64_t RaftGroup::TruncationIndex(uint64_t flushed, bool keep_tail) const {
 // ------------------------------------------------------------------------------------------------------------ raft::Storage
 
 absl::StatusOr<raft::InitialState> RaftGroup::ReadInitialState() const { return raft::InitialState{host_->log().HardState(range_), state_.conf}; }
-absl::StatusOr<std::vector<raft::Entry>> RaftGroup::Entries(uint64_t lo, uint64_t hi, uint64_t max_bytes) const { return host_->log().Entries(range_, lo, hi, max_bytes); }
+absl::StatusOr<std::vector<raft::Entry>> RaftGroup::Entries(uint64_t lo, uint64_t hi, uint64_t max_bytes) const {
+  auto entries = host_->log().Entries(range_, lo, hi, max_bytes);
+  if (!entries.ok() && !raft::IsCompacted(entries.status()) && !raft::IsMissing(entries.status())) unreadable_ = entries.status();
+  return entries;
+}
 absl::StatusOr<uint64_t> RaftGroup::Term(uint64_t index) const { return host_->log().Term(range_, index); }
 uint64_t RaftGroup::FirstIndex() const { return host_->log().TruncatedIndex(range_) + 1; }
 uint64_t RaftGroup::LastIndex() const { return host_->log().LastIndex(range_); }
@@ -201,7 +240,9 @@ raft::StoreLivenessView::Received RaftGroup::SupportFrom(raft::NodeId replica) c
   return {received.epoch, received.expiration.bits};
 }
 bool RaftGroup::Expired(uint64_t expiration) const { return host_->clock().Peek().bits > expiration; }
-uint64_t RaftGroup::Hlc() const { return std::max(host_->clock().Now(), host_->served()).bits; }
-void RaftGroup::ObserveHlc(uint64_t hlc) { host_->clock().RaiseTo(Timestamp{hlc}); }
+uint64_t RaftGroup::Hlc() const { return std::max({host_->clock().Now(), host_->served(), host_->heard()}).bits; }
+// The clock stays as it is: what was served may be ahead of all clocks, as transactions are pushed above readers' limits, and limits are
+// counted from clocks. After a restart the clock is above it all the same, as its bound is written further ahead.
+void RaftGroup::ObserveHlc(uint64_t hlc) { host_->NoteHeard(Timestamp{hlc}); }
 
 }  // namespace insula::kv

@@ -118,6 +118,8 @@ class RaftGroup final : public RangeGroup, public std::enable_shared_from_this<R
   bool awake = false;
 
  private:
+  void StopUnreadable();
+  Task<void> ReleaseFollowers(uint64_t term);
   struct Proposal {
     uint64_t id = 0;
     uint64_t term = 0;
@@ -174,6 +176,7 @@ class RaftGroup final : public RangeGroup, public std::enable_shared_from_this<R
   bool initialized_ = false;
   bool stopped_ = false;
   absl::Status stop_reason_;
+  mutable absl::Status unreadable_;  // why consensus did not get entries of its log
   v1::RangeDescriptor descriptor_;
   RangeState state_;
   std::map<raft::NodeId, StoreId> learned_stores_;  // of replicas that wrote to us, when the descriptor does not tell

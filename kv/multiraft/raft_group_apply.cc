@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/encoding/ordered.h"
+#include "base/fault/probe.h"
 #include "base/log/log.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
@@ -110,6 +111,7 @@ Task<void> RaftGroup::InstallSnapshot(raft::Message message, std::shared_ptr<Sta
   }
   host_->lifecycle().DescriptorReplaced(this, old);
   host_->snapshots().NoteInstalled();
+  PROBE("a snapshot was installed");
   while (!proposals_.empty() && proposals_.begin()->first <= index) {
     auto p = proposals_.begin()->second;
     proposals_.erase(proposals_.begin());
@@ -191,6 +193,7 @@ std::shared_ptr<RaftGroup::Proposal> RaftGroup::TakeProposal(const raft::Entry& 
     }
     auto lost = it->second;
     it = proposals_.erase(it);
+    PROBE("a proposal was lost with the leadership");
     Resolve(lost, absl::AbortedError("leadership was lost before the write was replicated"));
   }
   auto it = proposals_.find(entry.index);
@@ -223,6 +226,7 @@ RaftGroup::Applied RaftGroup::ApplyCommand(const raft::Entry& entry) {
   const Command& command = mine ? mine->command : decoded;
   RangeState next = state_;
   if (command.lease_sequence != entry.term || command.max_lease_index <= state_.lease_index) {  // C1, C2
+    PROBE("an entry was refused when it was applied");
     if (CommitApplied(entry, next, {}) == Applied::kWaits) return Applied::kWaits;
     if (mine) {
       proposals_.erase(entry.index);
@@ -269,6 +273,7 @@ RaftGroup::Applied RaftGroup::CommitApplied(const raft::Entry& entry, const Rang
   state_ = std::move(state);
   if (!entry.data.empty()) MarkActive();
   host_->truncation().Applied(range_);
+  host_->lifecycle().Wrote(this);
   return Applied::kDone;
 }
 
@@ -304,6 +309,7 @@ Task<void> RaftGroup::ApplySplit(raft::Entry entry, std::shared_ptr<Proposal> mi
   v1::RangeDescriptor old = std::exchange(descriptor_, split.left);
   state_ = std::move(next);
   host_->truncation().Applied(range_);
+  host_->lifecycle().Wrote(this);
   host_->lifecycle().DescriptorReplaced(this, old);
   RaftGroup* right = host_->lifecycle().FinishSplit(split);
   machine_->AfterApply({.command = &command, .index = entry.index, .term = entry.term, .mine = mine != nullptr});

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/fault/mutation.h"
 #include "base/log/log.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
@@ -64,7 +65,7 @@ LeaseCheck RaftGroup::CheckLease(Timestamp t) {
     }
     return check;
   }
-  const uint64_t supported = node_->LeadSupportUntil();
+  const uint64_t supported = fault::On(fault::Mutation::kReadWithoutLease) ? Timestamp::Max().bits : node_->LeadSupportUntil();
   if (supported == 0) return check;
   Timestamp until = Timestamp{supported}.AddMicros(-std::chrono::duration_cast<std::chrono::microseconds>(clock().max_offset()).count());
   until = std::min(until, host_->liveness().clock_bound());  // what is served stays in the past after a restart

@@ -108,6 +108,7 @@ Task<void> StoreStreams::RunPeer(Peer* peer) {
     batch.set_from_store(self_);
     batch.set_to_store(peer->store);
     batch.set_now(clock_->Now().bits);
+    batch.set_wall_us(static_cast<uint64_t>(clock_->Physical().time_since_epoch().count()));
     absl::Status sent = co_await SendBatch(peer, &stream, batch);
     if (sent.ok()) continue;
     if (tasks_.ctx().done()) co_return;

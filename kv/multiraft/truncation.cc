@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/fault/mutation.h"
+#include "base/fault/probe.h"
 #include "base/log/log.h"
 #include "base/status_macros.h"
 #include "kv/multiraft/multiraft.h"
@@ -18,7 +20,7 @@ Task<absl::Status> Truncation::Run(const Context& ctx) {
     if (auto group = host_->Find(range); group != nullptr) applied[range] = group->applied_index();
   }
   uint64_t log_bytes = host_->log().stats().bytes;
-  absl::Status flushed = co_await host_->engine().Flush(ctx);
+  absl::Status flushed = fault::On(fault::Mutation::kTruncateEarly) ? absl::OkStatus() : co_await host_->engine().Flush(ctx);
   if (!flushed.ok()) {
     active_.merge(active);
     redos_.insert(redos_.begin(), redos.begin(), redos.end());
@@ -38,6 +40,7 @@ Task<absl::Status> Truncation::Run(const Context& ctx) {
     if (to > log.TruncatedIndex(range)) {
       CO_ASSIGN_OR_RETURN(uint64_t term, log.Term(range, to));
       batch.Truncate(range, to, term);
+      PROBE("the log of a range was truncated");
     }
     if (to >= log.LastIndex(range)) remaining_.erase(range);
   }

@@ -149,6 +149,18 @@ Outcome FindLocks(storage::Reader& reader, std::string_view start, std::string_v
 
 // -- Writes --
 
+// Tells of keys, asked about in rising order, that they have no versions, with few seeks: one iterator goes along, and while it stands
+// beyond a key there is nothing to look for. For many conditional writes of one batch.
+class AbsenceCursor {
+ public:
+  // True: there is no version of `key`, nor a change of it in `rw`'s batch. The same `rw` every time.
+  bool IsAbsent(storage::ReadWriter& rw, std::string_view key);
+
+ private:
+  std::unique_ptr<storage::Iterator> it_;
+  std::string from_;  // where the last seek began: nothing lies between it and where the iterator stands
+};
+
 struct WriteParams {
   // The version's timestamp. For a transaction that leaves intents: meta.write_ts.
   Timestamp ts{};
@@ -161,6 +173,7 @@ struct WriteParams {
   Timestamp exclusive_since{};  // "exclusive since t": newer versions and foreign locks are kLockLost; empty: not asked
   Timestamp local_now{};        // this leaseholder's clock; empty: no local timestamps
   Stats* stats = nullptr;     // gets the difference; may be null
+  AbsenceCursor* absence = nullptr;  // ConditionalPut: asked first; may be null
 };
 
 Outcome Put(storage::ReadWriter& rw, std::string_view key, std::string_view value, const WriteParams& params);
@@ -180,6 +193,20 @@ struct DeleteRangeResult {
 };
 Outcome DeleteRange(storage::ReadWriter& rw, std::string_view start, std::string_view end, uint64_t max_rows, const WriteParams& params,
                     DeleteRangeResult* out);
+
+// -- Whole spans (mvcc_bulk.cc) --
+
+// Puts rows (as ScanResult::rows, keys rising, all in [start, end)) whose keys must have no live value: kConditionFailed with the first
+// that has. One pass over the span; locks in it are in the way. Not transactional.
+Outcome InsertRows(storage::ReadWriter& rw, std::string_view start, std::string_view end, std::string_view rows, const WriteParams& params);
+
+struct ClearResult {
+  uint64_t versions = 0;
+  std::optional<std::string> resume;  // [*resume, end) is left
+};
+// Takes all versions in [start, end) away, as if nothing had ever been there; about `max_versions` of them. Locks in the span are in the
+// way: what stands provisionally may be a part of a commit. The batch does nothing else.
+Outcome ClearSpan(storage::ReadWriter& rw, std::string_view start, std::string_view end, uint64_t max_versions, Stats* stats, ClearResult* out);
 
 // A replicated lock without a write. Held already at least as strongly: nothing to do. With params.exclusive_since the lock is known to
 // have been held since then, and the record says so (in its meta.write_ts, which means nothing else there).
@@ -210,18 +237,21 @@ Outcome ResolveSpan(storage::ReadWriter& rw, std::string_view start, std::string
 
 // -- Garbage --
 
-// Removes the versions of `key` that nobody who reads at or above `threshold` can see: all older than its newest version at or
-// below `threshold`, and that one too if it is a deletion. Provisional versions stay.
-Outcome CollectGarbage(storage::ReadWriter& rw, std::string_view key, Timestamp threshold, Stats* stats, uint64_t* removed);
-
+// Where a walk over versions stands: at the keys from `key` on; of `key` itself only versions older than `below` (empty: all).
+struct GarbagePosition {
+  std::string key;
+  Timestamp below{};
+};
 struct GarbageResult {
   uint64_t removed = 0;
-  std::optional<std::string> resume;  // [*resume, end) is left
+  std::optional<GarbagePosition> resume;  // what is left, up to the end
 };
-// The same for the keys of [start, end) (empty end: the end of all keys), until about `max_versions` were removed, or ten times as
-// many looked at.
-Outcome CollectGarbageIn(storage::ReadWriter& rw, std::string_view start, std::string_view end, Timestamp threshold, uint64_t max_versions, Stats* stats,
-                         GarbageResult* out);
+// Removes the versions of keys of [from, end) (empty end: the end of all keys) that nobody who reads at or above `threshold` can see:
+// of each key all older than its newest version at or below `threshold`, and that one too if it is a deletion. Provisional versions
+// stay. Ends when `max_versions` were removed or ten times as many looked at, in the middle of a key if need be; then that key's
+// deletion stays until another walk.
+Outcome CollectGarbage(storage::ReadWriter& rw, const GarbagePosition& from, std::string_view end, Timestamp threshold, uint64_t max_versions, Stats* stats,
+                       GarbageResult* out);
 
 // Counts [start, end) anew.
 Outcome ComputeStats(storage::Reader& reader, std::string_view start, std::string_view end, Stats* out);

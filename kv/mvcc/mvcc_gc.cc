@@ -1,3 +1,7 @@
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "kv/mvcc/mvcc.h"
@@ -12,74 +16,128 @@ using internal::VersionBytes;
 using storage::UserKey;
 using storage::VersionTimestamp;
 
-Outcome CollectGarbage(storage::ReadWriter& rw, std::string_view key, Timestamp threshold, Stats* stats, uint64_t* removed) {
-  *removed = 0;
-  LockRecord record;
-  bool locked;
-  if (Outcome o = internal::LoadLock(rw, key, &record, &locked); !o.ok()) return o;
-  const LockHolder* holder = locked ? record.intent_holder() : nullptr;
-  Timestamp provisional = holder != nullptr ? holder->intent->ts : Timestamp{};
-  std::vector<std::string> garbage;
-  int64_t bytes = 0;
-  bool covered = false;  // a version at or below the threshold was passed: all older ones are invisible
-  storage::Iterator& it = rw.point_iterator();
-  KeyBuffer buffer;
-  for (it.Seek(buffer.Set(key, threshold)); it.Valid() && UserKey(it.key()) == key; it.Next()) {
-    if (VersionTimestamp(it.key()) == provisional) continue;
-    ValueView value;
-    if (!ParseValue(it.value(), &value)) return internal::DamagedVersion(key);
-    bool keep = !covered && !value.deletion;
-    covered = true;
-    if (keep) continue;
-    garbage.emplace_back(it.key());
-    bytes += VersionBytes(key, it.value().size());
-  }
-  if (absl::Status s = it.status(); !s.ok()) return Outcome::Error(s);
-  for (const std::string& version : garbage) rw.Delete(ColumnFamily::kData, version);
-  *removed = garbage.size();
-  if (stats != nullptr) {
-    stats->versions -= static_cast<int64_t>(garbage.size());
-    stats->total_bytes -= bytes;  // none of them was the live one
-  }
-  return Outcome::Ok();
-}
+namespace {
 
-Outcome CollectGarbageIn(storage::ReadWriter& rw, std::string_view start, std::string_view end, Timestamp threshold, uint64_t max_versions, Stats* stats,
-                         GarbageResult* out) {
-  // First the keys that have garbage, then their locks and versions: most have none.
-  std::vector<std::string> keys;
-  std::string key;
-  uint64_t looked_at = 0, garbage = 0;
-  bool first = true, covered = false, listed = false;
-  auto it = rw.NewIterator({.cf = ColumnFamily::kData, .lower = storage::DataKeyBound(start), .upper = end.empty() ? "" : storage::DataKeyBound(end)});
-  for (it->SeekToFirst(); it->Valid(); it->Next(), ++looked_at) {
-    std::string_view user_key = UserKey(it->key());
-    if (first || user_key != key) {
-      if (garbage >= max_versions || looked_at >= 10 * max_versions) {
-        out->resume = std::string(user_key);
+constexpr int kStepsBeforeSeek = 8;
+
+// A walk over `data` and `lock` side by side. Each version is looked at once, whatever the number of versions of its key.
+class Collector {
+ public:
+  Collector(storage::ReadWriter& rw, const GarbagePosition& from, std::string_view end, Timestamp threshold, uint64_t max_versions)
+      : rw_(rw), from_(from), threshold_(threshold), max_versions_(max_versions) {
+    std::string lower = from.below.empty() ? storage::DataKeyBound(from.key) : storage::DataKey(from.key, from.below.Prev());
+    versions_ = rw.NewIterator({.cf = ColumnFamily::kData, .lower = std::move(lower), .upper = end.empty() ? "" : storage::DataKeyBound(end)});
+    locks_ = rw.NewIterator({.cf = ColumnFamily::kLock, .lower = from.key, .upper = std::string(end)});
+  }
+
+  Outcome Run(Stats* stats, GarbageResult* out) {
+    locks_->SeekToFirst();
+    bool first = true;
+    for (versions_->SeekToFirst(); versions_->Valid(); versions_->Next(), ++looked_at_) {
+      const std::string_view user_key = UserKey(versions_->key());
+      const bool full = garbage_.size() >= max_versions_ || looked_at_ >= 10 * max_versions_;
+      if (first || user_key != key_) {
+        EndKey();
+        if (full) {
+          out->resume = {std::string(user_key), {}};
+          break;
+        }
+        if (Outcome o = BeginKey(user_key, first && !from_.below.empty() && user_key == from_.key); !o.ok()) return o;
+        first = false;
+      } else if (full && covered_) {
+        out->resume = {key_, VersionTimestamp(versions_->key()).Next()};
+        deletion_.reset();  // what it hides is not all gone
         break;
       }
-      key.assign(user_key);
-      first = covered = listed = false;
+      if (Outcome o = OneVersion(); !o.ok()) return o;
+      if (!versions_->Valid()) break;  // a seek led past the end
     }
-    if (VersionTimestamp(it->key()) > threshold) continue;
+    if (!out->resume) EndKey();
+    for (auto* it : {versions_.get(), locks_.get()}) {
+      if (absl::Status s = it->status(); !s.ok()) return Outcome::Error(s);
+    }
+    versions_.reset();
+    locks_.reset();
+    for (const std::string& version : garbage_) rw_.Delete(ColumnFamily::kData, version);
+    out->removed = garbage_.size();
+    if (stats != nullptr) {
+      stats->versions -= static_cast<int64_t>(garbage_.size());
+      stats->total_bytes -= bytes_;  // none of them was the live one
+    }
+    return Outcome::Ok();
+  }
+
+ private:
+  // `covered`: an earlier walk passed the newest version at or below the threshold.
+  Outcome BeginKey(std::string_view user_key, bool covered) {
+    key_.assign(user_key);
+    covered_ = covered;
+    above_ = 0;
+    provisional_ = Timestamp{};
+    while (locks_->Valid() && locks_->key() < user_key) locks_->Next();
+    if (!locks_->Valid() || locks_->key() != user_key) return Outcome::Ok();
+    if (absl::Status s = DecodeLockRecord(locks_->value(), &record_); !s.ok()) return Outcome::Error(s);
+    if (const LockHolder* holder = record_.intent_holder(); holder != nullptr) provisional_ = holder->intent->ts;
+    return Outcome::Ok();
+  }
+
+  Outcome OneVersion() {
+    Timestamp ts = VersionTimestamp(versions_->key());
+    if (ts > threshold_ && ++above_ == kStepsBeforeSeek) {
+      KeyBuffer buffer;
+      versions_->Seek(buffer.Set(key_, threshold_));
+      if (!versions_->Valid()) return Outcome::Ok();
+      if (UserKey(versions_->key()) != key_) {
+        EndKey();
+        if (Outcome o = BeginKey(UserKey(versions_->key()), false); !o.ok()) return o;
+      }
+      ts = VersionTimestamp(versions_->key());
+    }
+    if (ts > threshold_ || ts == provisional_) return Outcome::Ok();
     ValueView value;
-    if (!ParseValue(it->value(), &value)) return internal::DamagedVersion(user_key);
-    const bool keep = !covered && !value.deletion;
-    covered = true;
-    if (keep) continue;
-    ++garbage;
-    if (!listed) keys.push_back(key);
-    listed = true;
+    if (!ParseValue(versions_->value(), &value)) return internal::DamagedVersion(key_);
+    const int64_t size = VersionBytes(key_, versions_->value().size());
+    if (covered_) {
+      Remove(std::string(versions_->key()), size);
+    } else if (value.deletion) {
+      deletion_ = {std::string(versions_->key()), size};
+    }
+    covered_ = true;
+    return Outcome::Ok();
   }
-  if (absl::Status s = it->status(); !s.ok()) return Outcome::Error(s);
-  it.reset();
-  for (const std::string& k : keys) {
-    uint64_t removed = 0;
-    if (Outcome o = CollectGarbage(rw, k, threshold, stats, &removed); !o.ok()) return o;
-    out->removed += removed;
+
+  // A deletion goes with the last of what it hides, never before.
+  void EndKey() {
+    if (deletion_) Remove(std::move(deletion_->first), deletion_->second);
+    deletion_.reset();
   }
-  return Outcome::Ok();
+
+  void Remove(std::string version, int64_t size) {
+    garbage_.push_back(std::move(version));
+    bytes_ += size;
+  }
+
+  storage::ReadWriter& rw_;
+  const GarbagePosition& from_;
+  const Timestamp threshold_;
+  const uint64_t max_versions_;
+  std::unique_ptr<storage::Iterator> versions_, locks_;
+  uint64_t looked_at_ = 0;
+  std::string key_;
+  bool covered_ = false;  // a version at or below the threshold was passed: all older ones are invisible
+  int above_ = 0;         // versions of the key above the threshold, so far
+  Timestamp provisional_;
+  LockRecord record_;
+  std::optional<std::pair<std::string, int64_t>> deletion_;  // of the present key, and its bytes
+  std::vector<std::string> garbage_;
+  int64_t bytes_ = 0;
+};
+
+}  // namespace
+
+Outcome CollectGarbage(storage::ReadWriter& rw, const GarbagePosition& from, std::string_view end, Timestamp threshold, uint64_t max_versions, Stats* stats,
+                       GarbageResult* out) {
+  return Collector(rw, from, end, threshold, max_versions).Run(stats, out);
 }
 
 Outcome ComputeStats(storage::Reader& reader, std::string_view start, std::string_view end, Stats* out) {

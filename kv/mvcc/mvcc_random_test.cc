@@ -132,6 +132,7 @@ class History {
       case 3: DoResolve(); break;
       case 4: DoRollback(); break;
       case 5: DoBegin(); break;
+      case 6: DoCollect(); break;
       default: break;
     }
     Check(step);
@@ -169,7 +170,9 @@ class History {
     std::string key = Key();
     Value value = random_.Chance(0.3) ? Value() : Value(StrCat("v", random_.Uniform(100)));
     if (txn != nullptr && random_.Chance(0.2)) txn->proto.mutable_meta()->set_write_ts(std::max(txn->proto.meta().write_ts(), now_));
-    uint64_t ts = txn != nullptr ? txn->proto.meta().write_ts() : now_ + 1 - random_.Uniform(3);
+    // Nobody writes below the threshold.
+    if (txn != nullptr) txn->proto.mutable_meta()->set_write_ts(std::max(txn->proto.meta().write_ts(), threshold_));
+    uint64_t ts = txn != nullptr ? txn->proto.meta().write_ts() : std::max(threshold_, now_ + 1 - random_.Uniform(3));
     uint32_t sequence = txn != nullptr ? txn->next_sequence : 0;
     if (txn != nullptr) {
       txn->next_sequence += 1 + static_cast<uint32_t>(random_.Uniform(2));
@@ -221,12 +224,24 @@ class History {
     }
   }
 
+  // One step of a walk for garbage; the reference keeps all versions, so that whoever reads at or above the threshold must not notice.
+  void DoCollect() {
+    if (!walk_) {
+      walk_ = GarbagePosition{"a"};
+      threshold_ = std::max(threshold_, now_ - std::min<uint64_t>(now_, random_.Uniform(12)));
+    }
+    GarbageResult result;
+    Kind got = Do([&](ReadWriter& rw, Stats* stats) { return CollectGarbage(rw, *walk_, "z", Timestamp{threshold_}, 1 + random_.Uniform(4), stats, &result); });
+    EXPECT_EQ(got, Kind::kOk);
+    walk_ = result.resume;
+  }
+
   void Check(int step) {
     auto reader = engine_->NewReader();
     for (int i = 0; i < 3; ++i) {
       RefTxn* reader_txn = SomeTxn();
       const v1::Transaction* txn = reader_txn ? &reader_txn->proto : nullptr;
-      uint64_t ts = now_ + 2 - std::min<uint64_t>(now_, random_.Uniform(12));
+      uint64_t ts = std::max(threshold_, now_ + 2 - std::min<uint64_t>(now_, random_.Uniform(12)));
       ReadParams p{.ts = Timestamp{ts}, .txn = txn};
       std::string key = Key();
       GetResult got;
@@ -259,6 +274,8 @@ class History {
   std::vector<RefTxn> txns_;
   Stats stats_;
   uint64_t now_ = 10;
+  uint64_t threshold_ = 1;
+  std::optional<GarbagePosition> walk_;  // where it goes on
   int next_id_ = 1;
 };
 

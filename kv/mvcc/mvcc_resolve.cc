@@ -69,8 +69,9 @@ void ReplaceProvisional(storage::ReadWriter& rw, std::string_view key, const Ver
 }
 
 Outcome ResolveIntent(storage::ReadWriter& rw, std::string_view key, const LockHolder& own, const ResolveParams& params, Stats* stats) {
-  // An intent of another epoch than the one that committed was never part of it.
-  const bool committed = params.status == v1::COMMITTED && own.txn.epoch() == params.txn.epoch();
+  // An intent of another epoch than the one that committed was never part of it, nor was one above the commit: that is a late copy of a
+  // write, made when the transaction was over.
+  const bool committed = params.status == v1::COMMITTED && own.txn.epoch() == params.txn.epoch() && own.intent->ts.bits <= params.txn.write_ts();
   stats->intents -= 1;
   // It stands as it is, as most do: no look at versions, only the lock goes.
   if (committed && Timestamp{params.txn.write_ts()} == own.intent->ts && !Ignored(params, own.intent->sequence)) return Outcome::Ok();

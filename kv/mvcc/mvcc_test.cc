@@ -10,6 +10,7 @@
 #include "kv/mvcc/value.h"
 #include "kv/storage/data_key.h"
 #include "kv/storage/model_engine.h"
+#include "kv/storage/varint.h"
 
 namespace insula::kv::mvcc {
 namespace {
@@ -97,6 +98,86 @@ class Mvcc : public testing::Test {
   std::unique_ptr<storage::Engine> engine_;
   Stats stats_, delta_;
 };
+
+std::string Rows(const std::vector<std::string>& keys) {
+  std::string rows;
+  for (const std::string& key : keys) {
+    storage::AppendString(&rows, key);
+    storage::AppendString(&rows, "new");
+  }
+  return rows;
+}
+
+TEST_F(Mvcc, RowsGoWhereNothingLives) {
+  auto insert = [&](std::vector<std::string> keys, uint64_t ts) { return Do([&](ReadWriter& rw) { return InsertRows(rw, keys.front(), keys.back() + "~", Rows(keys), At(ts)); }); };
+  EXPECT_EQ(Put("b", "1", At(10)), Kind::kOk);
+  EXPECT_EQ(Put("d", "1", At(10)), Kind::kOk);
+  EXPECT_EQ(Del("d", At(20)), Kind::kOk);
+  EXPECT_TRUE(insert({"a", "aa", "c", "d", "e"}, 30).ok());
+  EXPECT_EQ(ScanAll("a", "z", ReadParams{.ts = Timestamp{30}}), "a=new aa=new b=1 c=new d=new e=new ");
+  EXPECT_EQ(Read("d", 29), "-");
+  Outcome exists = insert({"f", "g", "h"}, 40);
+  EXPECT_TRUE(exists.ok());
+  exists = insert({"eb", "g", "h"}, 50);
+  EXPECT_EQ(exists.kind(), Kind::kConditionFailed);
+  EXPECT_EQ(exists.key(), "g");
+  EXPECT_EQ(Read("eb", 60), "-") << "all or none";
+  EXPECT_EQ(Del("g", At(70)), Kind::kOk);
+  EXPECT_EQ(insert({"g"}, 70).kind(), Kind::kWriteTooOld);
+  auto txn = Txn("t", 80, 1);
+  EXPECT_EQ(Put("m", "mine", At(80, &txn, 1)), Kind::kOk);
+  EXPECT_EQ(insert({"l", "n"}, 90).kind(), Kind::kLocked) << "a lock anywhere in the span is in the way";
+  EXPECT_EQ(Resolve("m", txn, v1::ABORTED, 80), Kind::kOk);
+  EXPECT_TRUE(insert({"l", "n"}, 90).ok());
+}
+
+TEST_F(Mvcc, AnAbsentKeyIsKnownWithoutSeekingWhereTheLastLookSaidSo) {
+  EXPECT_EQ(Put("c", "1", At(10)), Kind::kOk);
+  EXPECT_EQ(Del("e", At(10)), Kind::kOk);
+  ReadWriter rw(engine_->NewReader());
+  AbsenceCursor cursor;
+  EXPECT_TRUE(cursor.IsAbsent(rw, "a"));
+  EXPECT_TRUE(cursor.IsAbsent(rw, "b"));
+  EXPECT_FALSE(cursor.IsAbsent(rw, "c"));
+  EXPECT_TRUE(cursor.IsAbsent(rw, "d"));
+  EXPECT_FALSE(cursor.IsAbsent(rw, "e")) << "a deletion is a version";
+  EXPECT_TRUE(cursor.IsAbsent(rw, "x"));
+  EXPECT_FALSE(cursor.IsAbsent(rw, "c")) << "out of order";
+  EXPECT_TRUE(cursor.IsAbsent(rw, "b"));
+  delta_ = Stats{};
+  WriteParams p = At(20);
+  p.absence = &cursor;
+  EXPECT_TRUE(ConditionalPut(rw, "b", "new", std::nullopt, p).ok());
+  EXPECT_FALSE(cursor.IsAbsent(rw, "b")) << "this batch writes it";
+  EXPECT_TRUE(ConditionalPut(rw, "bb", "new", std::nullopt, p).ok());
+  EXPECT_EQ(ConditionalPut(rw, "c", "new", std::nullopt, p).kind(), Kind::kConditionFailed);
+}
+
+TEST_F(Mvcc, ClearingTakesEverythingAwayInSteps) {
+  for (int i = 0; i < 1000; ++i) EXPECT_EQ(Put(StrCat("k", 1000 + i), "v", At(10)), Kind::kOk);
+  EXPECT_EQ(Put("k1003", "again", At(20)), Kind::kOk);
+  EXPECT_EQ(Del("k1005", At(20)), Kind::kOk);
+  EXPECT_EQ(Put("a", "stays", At(10)), Kind::kOk);
+  EXPECT_EQ(Put("l", "stays", At(10)), Kind::kOk);
+  auto txn = Txn("t", 30, 1);
+  EXPECT_EQ(Put("k1900", "mine", At(30, &txn, 1)), Kind::kOk);
+  ClearResult result;
+  auto clear = [&](std::string from, uint64_t max) { return Do([&](ReadWriter& rw) { return ClearSpan(rw, from, "l", max, &delta_, &result); }); };
+  EXPECT_TRUE(clear("k", 500).ok());
+  EXPECT_EQ(result.versions, 500u);
+  ASSERT_TRUE(result.resume.has_value());
+  EXPECT_EQ(*result.resume, "k1498") << "two keys had two versions";
+  EXPECT_EQ(Read("k1003", 100), "-");
+  EXPECT_EQ(Read("k1003", 15), "-") << "as if it had never been";
+  EXPECT_EQ(Read("k1498", 100), "v");
+  EXPECT_EQ(clear(*result.resume, 10'000).kind(), Kind::kLocked) << "what is provisional may be a part of a commit";
+  EXPECT_EQ(Resolve("k1900", txn, v1::COMMITTED, 30), Kind::kOk);
+  EXPECT_TRUE(clear("k1498", 10'000).ok());
+  EXPECT_FALSE(result.resume.has_value());
+  EXPECT_EQ(ScanAll("", "z", ReadParams{.ts = Timestamp{100}}), "a=stays l=stays ");
+  EXPECT_TRUE(clear("k", 10).ok());
+  EXPECT_EQ(result.versions, 0u);
+}
 
 TEST_F(Mvcc, ReadsSeeTheNewestVersionAtOrBelowTheirTimestamp) {
   EXPECT_EQ(Put("a", "1", At(10)), Kind::kOk);
@@ -345,6 +426,19 @@ TEST_F(Mvcc, SharedAndExclusiveReplicatedLocks) {
   EXPECT_EQ(Read("a", 40), "1");
 }
 
+TEST_F(Mvcc, AnIntentAboveTheCommitIsALateCopyAndGoes) {
+  v1::Transaction t = Txn("t1", 20);
+  ASSERT_EQ(Put("a", "first", At(20, &t, 1)), Kind::kOk);
+  ASSERT_EQ(Put("a", "second", At(20, &t, 2)), Kind::kOk);
+  ASSERT_EQ(Resolve("a", t, v1::COMMITTED, 20), Kind::kOk);
+  ASSERT_EQ(Put("a", "first", At(20, &t, 1)), Kind::kWriteTooOld);
+  ASSERT_EQ(Put("a", "first", At(21, &t, 1)), Kind::kOk);
+  ASSERT_EQ(Resolve("a", t, v1::COMMITTED, 20), Kind::kOk);
+  EXPECT_EQ(Read("a", 30), "second");
+  EXPECT_EQ(stats_.intents, 0);
+  EXPECT_EQ(stats_.versions, 1);
+}
+
 TEST_F(Mvcc, OnePhaseCommitsLeaveNoLocks) {
   v1::Transaction t = Txn("t1", 20);
   ASSERT_EQ(Do([&](ReadWriter& rw) { return AcquireLock(rw, "a", LockStrength::kExclusive, At(20, &t)); }).kind(), Kind::kOk);
@@ -430,9 +524,10 @@ TEST_F(Mvcc, GarbageIsWhatNobodyAboveTheThresholdCanSee) {
   ASSERT_EQ(Put("b", "x", At(10)), Kind::kOk);
   ASSERT_EQ(Del("b", At(20)), Kind::kOk);
   auto collect = [&](const std::string& key, uint64_t threshold) {
-    uint64_t removed = 0;
-    EXPECT_TRUE(Do([&](ReadWriter& rw) { return CollectGarbage(rw, key, Timestamp{threshold}, &delta_, &removed); }).ok());
-    return removed;
+    GarbageResult result;
+    EXPECT_TRUE(Do([&](ReadWriter& rw) { return CollectGarbage(rw, {key}, key + '\0', Timestamp{threshold}, 100, &delta_, &result); }).ok());
+    EXPECT_FALSE(result.resume);
+    return result.removed;
   };
   EXPECT_EQ(collect("a", 25), 1u);
   EXPECT_EQ(Read("a", 25), "v20");
@@ -447,13 +542,13 @@ TEST_F(Mvcc, GarbageOfASpanGoesInStepsAndLeavesIntentsAlone) {
   }
   v1::Transaction t = Txn("t1", 35, 1);
   ASSERT_EQ(Put("k15", "intent", At(35, &t, 1)), Kind::kOk);
-  std::optional<std::string> from = "k";
+  std::optional<GarbagePosition> from = GarbagePosition{"k"};
   uint64_t removed = 0;
   int steps = 0;
   while (from) {
     GarbageResult result;
-    ASSERT_TRUE(Do([&](ReadWriter& rw) { return CollectGarbageIn(rw, *from, "l", Timestamp{40}, 10, &delta_, &result); }).ok());
-    EXPECT_LE(result.removed, 11u);
+    ASSERT_TRUE(Do([&](ReadWriter& rw) { return CollectGarbage(rw, *from, "l", Timestamp{40}, 10, &delta_, &result); }).ok());
+    EXPECT_LE(result.removed, 10u);
     removed += result.removed;
     from = result.resume;
     ++steps;
@@ -464,6 +559,51 @@ TEST_F(Mvcc, GarbageOfASpanGoesInStepsAndLeavesIntentsAlone) {
   ASSERT_EQ(Resolve("k15", t, v1::ABORTED, 0), Kind::kOk);
   EXPECT_EQ(Read("k15", 30), "v");
   EXPECT_EQ(Read("k39", 40), "v");
+}
+
+TEST_F(Mvcc, GarbageOfOneKeyGoesInStepsThatLookAtEachVersionOnce) {
+  for (uint64_t ts = 1; ts <= 1000; ++ts) ASSERT_EQ(Put("hot", StrCat("v", ts), At(ts)), Kind::kOk);
+  ASSERT_EQ(Put("next", "v", At(5)), Kind::kOk);
+  ASSERT_EQ(Put("next", "w", At(6)), Kind::kOk);
+  std::optional<GarbagePosition> from = GarbagePosition{"hot"};
+  uint64_t removed = 0;
+  int steps = 0;
+  while (from) {
+    GarbageResult result;
+    ASSERT_TRUE(Do([&](ReadWriter& rw) { return CollectGarbage(rw, *from, "", Timestamp{900}, 100, &delta_, &result); }).ok());
+    EXPECT_LE(result.removed, 100u);
+    removed += result.removed;
+    from = result.resume;
+    ++steps;
+    for (uint64_t ts : {900, 901, 1000}) EXPECT_EQ(Read("hot", ts), StrCat("v", ts));
+  }
+  EXPECT_EQ(removed, 900u);
+  EXPECT_LE(steps, 10);
+  EXPECT_EQ(Read("hot", 899), "-");
+  EXPECT_EQ(stats_.versions, 102);
+}
+
+TEST_F(Mvcc, ADeletionGoesAfterWhatItHides) {
+  for (uint64_t ts = 1; ts <= 25; ++ts) ASSERT_EQ(Put("a", StrCat("v", ts), At(ts)), Kind::kOk);
+  ASSERT_EQ(Del("a", At(30)), Kind::kOk);
+  for (int walk = 0; walk < 2; ++walk) {
+    std::optional<GarbagePosition> from = GarbagePosition{"a"};
+    while (from) {
+      GarbageResult result;
+      ASSERT_TRUE(Do([&](ReadWriter& rw) { return CollectGarbage(rw, *from, "", Timestamp{50}, 10, &delta_, &result); }).ok());
+      from = result.resume;
+      EXPECT_EQ(Read("a", 50), "-") << "walk " << walk;
+    }
+    EXPECT_EQ(stats_.versions, walk == 0 ? 1 : 0);
+  }
+}
+
+TEST_F(Mvcc, AWalkThatGoesOnInAKeyThatIsGoneTakesTheNextOneAsNew) {
+  ASSERT_EQ(Put("b", "v", At(10)), Kind::kOk);
+  GarbageResult result;
+  ASSERT_TRUE(Do([&](ReadWriter& rw) { return CollectGarbage(rw, {"a", Timestamp{7}}, "", Timestamp{50}, 10, &delta_, &result); }).ok());
+  EXPECT_EQ(result.removed, 0u);
+  EXPECT_EQ(Read("b", 50), "v");
 }
 
 TEST_F(Mvcc, DamageIsAnErrorAndNotAnAnswer) {

@@ -61,13 +61,14 @@ class KeyWriter {
   KeyWriter(storage::ReadWriter& rw, std::string_view key, const WriteParams& params) : rw_(rw), key_(key), params_(params) {}
 
   // Looks at locks and versions. Not kOk: the write cannot be.
-  Outcome Load() {
+  Outcome Load(AbsenceCursor* absence = nullptr) {
     bool locked;
     if (Outcome o = internal::LoadLock(rw_, key_, &record_, &locked); !o.ok()) return o;
     if (locked) {
       if (Outcome o = CheckLocks(); !o.ok()) return o;
     }
     const LockHolder* holder = record_.intent_holder();
+    if (holder == nullptr && absence != nullptr && absence->IsAbsent(rw_, key_)) return Outcome::Ok();
     if (Outcome o = internal::LoadVersions(rw_, key_, holder ? holder->intent->ts : Timestamp{}, &versions_); !o.ok()) return o;
     return CheckNewest();
   }
@@ -279,6 +280,19 @@ Outcome DecodeCounter(std::string_view key, const std::optional<std::string>& va
 
 }  // namespace
 
+bool AbsenceCursor::IsAbsent(storage::ReadWriter& rw, std::string_view key) {
+  if (rw.ChangesVersionsOf(key)) return false;
+  const bool beyond = it_ != nullptr && key >= from_ && (!it_->Valid() || storage::UserKey(it_->key()) > key);
+  if (!beyond) {
+    if (it_ == nullptr) it_ = rw.base().NewIterator(storage::IteratorOptions());
+    KeyBuffer buffer;
+    it_->Seek(buffer.Set(key, Timestamp::Max()));
+    from_.assign(key);
+  }
+  // Not valid because of damage is for the caller's own look to say.
+  return it_->status().ok() && !(it_->Valid() && storage::UserKey(it_->key()) == key);
+}
+
 Outcome Put(storage::ReadWriter& rw, std::string_view key, std::string_view value, const WriteParams& params) {
   KeyWriter writer(rw, key, params);
   if (Outcome o = writer.Load(); !o.ok()) return o;
@@ -295,7 +309,7 @@ Outcome Delete(storage::ReadWriter& rw, std::string_view key, const WriteParams&
 Outcome ConditionalPut(storage::ReadWriter& rw, std::string_view key, std::optional<std::string_view> value, std::optional<std::string_view> expected,
                        const WriteParams& params) {
   KeyWriter writer(rw, key, params);
-  if (Outcome o = writer.Load(); !o.ok()) return o;
+  if (Outcome o = writer.Load(params.absence); !o.ok()) return o;
   std::optional<std::string> present = writer.IsReplay() ? writer.BeforeReplay() : writer.Present();
   bool same = present.has_value() == expected.has_value() && (!present || *present == *expected);
   if (!same) return Outcome::ConditionFailed(key, std::move(present));

@@ -50,7 +50,7 @@ class StoreLivenessView {
   virtual bool Expired(uint64_t expiration) const = 0;
   // A timestamp at or above this store's clock and every timestamp served here.
   virtual uint64_t Hlc() const = 0;
-  // Raise this store's clock to at least `hlc`, which another replica sent.
+  // From now on Hlc() is at least `hlc`, which another replica sent.
   virtual void ObserveHlc(uint64_t hlc) = 0;
 };
 

@@ -10,7 +10,7 @@
 //     bound[f] = e    <--- kFortifyResp(e) ------
 //        . . . nothing more; the stores' heartbeats, shared by all groups, extend the expiry . . .
 //     steps down:
-//     kDeFortify(t, hlc) ---------------------->  bond = none, clock raised to hlc
+//     kDeFortify(t, hlc) ---------------------->  bond = none, Hlc() raised to hlc
 //                     <--- kDeFortifyResp -------
 //
 // A replica with a bond is *bound* while its store supports the epoch. LeadSupportUntil() is the timestamp that a
@@ -33,7 +33,7 @@
 //       release the replicas that are bound in the term before.
 //   F6  Every message between replicas carries the sender's Hlc(), which is at or above its clock and every timestamp
 //       it served; the receiver raises its own. A replica votes only with a clock that has passed the expiry of each
-//       promise it gave (its store withdraws no earlier), or that was raised by the release. So lease_floor() of an
+//       promise it gave (its store withdraws no earlier), or with a Hlc() that was raised by the release. So lease_floor() of an
 //       elected leader, the largest Hlc() among its votes, is above every timestamp that an earlier leader served.
 //   F7  Quorums of configurations two changes apart need not meet. So no change is proposed (and no joint
 //       configuration left) until LeadSupportUntil() in the present configuration has reached everything that was
@@ -42,6 +42,8 @@
 //       voter of the new one, then left.
 //   F8  With Config::synced_conf_changes, S1 and S2 (config.h): a restart never falls back to an older configuration
 //       than one that was acted upon.
+//   F9  A replica that is bound after a start says so (kFortifyResp), until its leader answers: what it was told to be
+//       committed need not have been durable, and a leader that sleeps would never tell it again.
 //
 // The claim: let L_s lead term s and L_u term u > s. From the moment L_u is elected, each timestamp for which L_s still
 // might find now < LeadSupportUntil() - maximum offset is below lease_floor() of L_u, and no clock within the maximum

@@ -78,7 +78,10 @@ Raft::Raft(const Config& c)
   log_.LoadApplied(c.applied);
   start_commit_ = log_.committed();
   BecomeFollower(term_, kNone);
-  if (bond_.lead != id_ && Bound()) lead_ = bond_.lead;
+  if (bond_.lead != id_ && Bound()) {
+    lead_ = bond_.lead;
+    greets_leader_ = true;
+  }
   LogLine(LogLevel::kInfo, "newRaft ", id_, " [peers: ", tracker_.config.voters.ToString(), ", term: ", term_,
           ", commit: ", log_.committed(), ", applied: ", log_.applied(), ", lastindex: ", log_.LastIndex(),
           ", lastterm: ", log_.LastId().term, "]");
@@ -116,7 +119,8 @@ void Raft::Send(Message m) {
   if (liveness_) {
     m.hlc = std::max({m.hlc, observed_hlc_, liveness_->Hlc()});
     // A leader sleeps only when everyone knows what is committed.
-    if (m.type == MessageType::kAppResp || m.type == MessageType::kHeartbeatResp) m.commit = log_.committed();
+    const bool tells = m.type == MessageType::kAppResp || m.type == MessageType::kHeartbeatResp || m.type == MessageType::kFortifyResp;
+    if (tells) m.commit = log_.committed();
   }
   switch (m.type) {
     case MessageType::kAppResp:
@@ -175,6 +179,10 @@ void Raft::Tick() {
 void Raft::TickElection() {
   if (liveness_ && Bound()) {
     election_elapsed_ = 0;  // the stores watch the leader
+    if (greets_leader_ && ++heartbeat_elapsed_ >= heartbeat_timeout_) {
+      heartbeat_elapsed_ = 0;
+      TellLeaderOfBond();
+    }
     return;
   }
   ++election_elapsed_;

@@ -208,6 +208,7 @@ class Raft {
     NodeId lead = kNone;
     uint64_t epoch = 0;
   } bond_;  // of term_
+  bool greets_leader_ = false;  // bound since before the start: the leader is told, until it answers
 
   StateType state_ = StateType::kFollower;
   NodeId lead_ = kNone;

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/fault/mutation.h"
 #include "kv/raft/raft.h"
 
 namespace insula::raft {
@@ -101,7 +102,7 @@ bool Raft::AppendEntries(std::vector<Entry>& entries) {
   return true;
 }
 
-bool Raft::MaybeCommit() { return log_.MaybeCommit({.term = term_, .index = tracker_.Committed()}); }
+bool Raft::MaybeCommit() { return log_.MaybeCommit({.term = term_, .index = fault::On(fault::Mutation::kCountQuorumWrongly) ? tracker_.Find(id_)->match : tracker_.Committed()}); }
 
 bool Raft::CommittedInCurrentTerm() const {
   auto term = log_.Term(log_.committed());

@@ -50,8 +50,14 @@ void Raft::Fortify(NodeId id) {
 void Raft::HandleFortifyResp(const Message& m) {
   if (liveness_ == nullptr || m.term > term_ || m.reject) return;
   if (m.term == term_ && state_ == StateType::kLeader) {
+    const bool again = fortification_.BoundEpoch(m.from) == m.lead_epoch;
     fortification_.Bound(m.from, m.lead_epoch);
     MaybeLeaveJoint();
+    tracker::Progress* pr = tracker_.Find(m.from);
+    if (again && m.from != id_ && pr != nullptr) {
+      pr->acked_commit = m.commit;
+      SendHeartbeat(m.from, {});
+    }
     return;
   }
   // F4: bound to a leadership that is over.
@@ -177,7 +183,7 @@ bool Raft::NeedsTicks() const {
     case StateType::kLeader:
       return LeaderNeedsTicks();
     case StateType::kFollower:
-      if (Bound()) return false;
+      if (Bound()) return greets_leader_;
       // To campaign; or, without a vote, to stop refusing votes for a leader's sake.
       return Promotable() || (lead_ != kNone && election_elapsed_ < election_timeout_);
     case StateType::kCandidate:

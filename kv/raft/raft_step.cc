@@ -114,6 +114,7 @@ void Raft::HandleStorageApplyResp(const Message& m) {
 }
 
 void Raft::HandleLeaderMessage(Message& m) {
+  greets_leader_ = false;
   switch (m.type) {
     case MessageType::kApp:
       HandleAppend(m);

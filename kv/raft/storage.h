@@ -10,8 +10,9 @@
 //   kOutOfRange   compacted: the index lies before FirstIndex()-1
 //   kNotFound     not there: the index lies past LastIndex()
 //   kUnavailable  a snapshot is not ready yet; ask again later
-// Any other error stops the process: a replica whose log cannot be read must not take part. A driver that would rather
-// lose one replica stops stepping it before such a read can happen.
+// Any other error means that the log is damaged or cannot be read, and such a replica must not take part: the driver,
+// which knows what its storage said, stops it before it acts on the next Ready. Until then nothing is applied, and a
+// follower is sent a snapshot in the place of what cannot be read. Term never fails so: terms are kept in memory.
 //
 // Thread safety: called from the thread that drives the RawNode, only inside its methods.
 #ifndef INSULA_KV_RAFT_STORAGE_H_

@@ -105,6 +105,8 @@ class Declarer {
       case v1::Request::kConditionalPut:
       case v1::Request::kIncrement:
       case v1::Request::kDeleteRange:
+      case v1::Request::kInsertRows:
+      case v1::Request::kClearRange:
         return Write(span);
       case v1::Request::kLock:
         return Lock(span, Strength(request.lock().strength()));

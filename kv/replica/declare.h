@@ -6,7 +6,7 @@
 //   refresh                 | read, at the new timestamp       | read
 //   get, scan with a lock   | write (shared: read, at any ts)  | shared or exclusive
 //   put, …, lock            | write, at the write timestamp    | exclusive (lock: its strength)
-//   delete_range            | write, the whole span            | exclusive
+//   delete_range, clear_range, insert_rows | write, the whole span | exclusive
 //   resolve_intent          | write, from the transaction's first timestamp on | -
 //   about records           | write, the record's row (query_txn: read)        | -
 //   end_txn                 | as about records; what it resolves here; one-phase: what it refreshes, read, at any ts

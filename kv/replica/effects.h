@@ -63,6 +63,8 @@ struct Effects {
 
   // The range's GC threshold from now on: raised before the entry that removes versions under it is proposed. Empty: as it is.
   Timestamp gc_threshold;
+  Timestamp gc_policy_floor;  // what is asked for on older knowledge of protected timestamps is refused; empty: as it is
+  bool tidy = false;          // clean up after finished and abandoned transactions
 
   // Timestamps to remember about transactions (markers: "no record may be made", "moved to").
   std::vector<std::pair<std::string, Timestamp>> markers;

@@ -11,6 +11,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/fault/mutation.h"
+#include "base/fault/probe.h"
 #include "base/strings.h"
 #include "kv/api/error.h"
 #include "kv/replica/declare.h"
@@ -36,6 +38,7 @@ EvalResult Evaluator::ReplayCommit(bool* replayed) {
   if (!*outcome) return EvalResult::Ok();
   if ((*outcome)->status != v1::COMMITTED) return EvalResult::Error(TxnAbortedError("its outcome was settled as aborted"));
   *replayed = true;
+  PROBE("a repeated commit was answered as the first");
   for (int i = 0; i < batch_.requests_size(); ++i) response_->add_responses();
   v1::EndTxnResponse* end = response_->mutable_responses(batch_.requests_size() - 1)->mutable_end_txn();
   end->set_status(v1::COMMITTED);
@@ -160,6 +163,7 @@ EvalResult Evaluator::ResolveOwn(const v1::EndTxnRequest& request, std::string_v
   params.status = status;
   params.stats = &stats_;
   for (const auto& range : txn_->ignored()) params.ignored.emplace_back(range.from(), range.to());
+  if (fault::On(fault::Mutation::kForgetRollback)) params.ignored.clear();
   uint64_t budget = kResolveWithCommit;
   for (const v1::Span& span : request.lock_spans()) {
     v1::Span inside;

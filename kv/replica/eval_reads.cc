@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/fault/mutation.h"
+#include "base/fault/probe.h"
 #include "kv/api/error.h"
 #include "kv/keys/keys.h"
 #include "kv/replica/declare.h"
@@ -46,7 +48,7 @@ mvcc::ReadParams Evaluator::ReadParamsFor(v1::LockStrength lock) {
   params.ts = ts_.read;
   params.txn = txn_;
   params.lock = Strength(lock);
-  params.uncertainty_limit = std::max(ts_.limit, ts_.read);
+  params.uncertainty_limit = fault::On(fault::Mutation::kIgnoreUncertainty) ? ts_.read : std::max(ts_.limit, ts_.read);
   params.local_limit = ts_.observed;
   if (lock == v1::LOCK_NONE) return params;
   // What is locked is the newest version: an older one would be overwritten blindly.
@@ -152,7 +154,9 @@ EvalResult Evaluator::Check(const v1::CheckRequest& request) {
 }
 
 EvalResult Evaluator::RefreshSpan(std::string_view key, std::string_view end_key, Timestamp from, Timestamp to) {
+  if (fault::On(fault::Mutation::kSkipRefresh)) return EvalResult::Ok();
   mvcc::Outcome outcome = mvcc::Refresh(rw_.base(), key, end_key, from, to, txn_);
+  if (outcome.ok()) PROBE("reads were refreshed");
   if (outcome.kind() == mvcc::Outcome::Kind::kWriteTooOld) {
     return EvalResult::Error(TxnRetryError(v1::Error::TxnRetry::READ_REFRESH_FAILED, std::max(outcome.timestamp(), to), outcome.key(),
                                            "what the transaction has read was changed before it could commit"));

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/fault/mutation.h"
+#include "base/fault/probe.h"
 #include "kv/api/error.h"
 #include "kv/replica/declare.h"
 #include "kv/replica/evaluator.h"
@@ -52,13 +54,13 @@ EvalResult Evaluator::PushTxn(const v1::PushTxnRequest& request, v1::PushTxnResp
   auto record = LoadRecord(rw_, request.key(), id);
   if (!record.ok()) return EvalResult::Error(record.status());
   if (!*record) {
-    // Its outcome tells more than the lack of a record.
+    // It is over, and a commit forgets its record only when all that was part of it is resolved: what is met of it now is a late copy of
+    // a write or a lock, and goes.
     auto outcome = LoadOutcome(rw_, request.key(), id);
     if (!outcome.ok()) return EvalResult::Error(outcome.status());
-    if (*outcome && (*outcome)->status == v1::COMMITTED) {
+    if (*outcome) {
       *out->mutable_pushee()->mutable_meta() = request.pushee();
-      out->mutable_pushee()->mutable_meta()->set_write_ts((*outcome)->commit_ts.bits);
-      out->mutable_pushee()->set_status(v1::COMMITTED);
+      out->mutable_pushee()->set_status(v1::ABORTED);
       return EvalResult::Ok();
     }
   }
@@ -71,11 +73,13 @@ EvalResult Evaluator::PushTxn(const v1::PushTxnRequest& request, v1::PushTxnResp
     case PushDecision::kRecover:
       return EvalResult::Ok();
     case PushDecision::kAbort:
+      PROBE("a push aborted a transaction");
       if (*record) RemoveRecord(rw_, request.key(), id);
       ForbidRecord(request.key(), id);
       effects_.changed_txns.push_back(id);
       return EvalResult::Ok();
     case PushDecision::kMove:
+      PROBE("a push moved a transaction");
       if (*record) {
         StoreRecord(rw_, request.key(), decision.pushee);
       } else {
@@ -133,7 +137,8 @@ EvalResult Evaluator::QueryOutcome(const v1::QueryOutcomeRequest& request, v1::Q
     return EvalResult::Ok();
   }
   if (*record) RemoveRecord(rw_, request.key(), request.txn_id());
-  StoreOutcome(rw_, request.key(), request.txn_id(), {v1::ABORTED, Timestamp(), ts_.now});
+  if (!fault::On(fault::Mutation::kLoseAbortMarker)) StoreOutcome(rw_, request.key(), request.txn_id(), {v1::ABORTED, Timestamp(), ts_.now});
+  PROBE("a late commit was kept away");
   ForbidRecord(request.key(), request.txn_id());
   effects_.changed_txns.push_back(request.txn_id());
   out->set_committed(false);

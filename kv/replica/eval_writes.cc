@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/fault/probe.h"
 #include "kv/api/error.h"
 #include "kv/replica/evaluator.h"
 
@@ -10,6 +11,8 @@ namespace {
 LockStrength Strength(v1::LockStrength strength) {
   return strength == v1::LOCK_SHARED ? LockStrength::kShared : strength == v1::LOCK_EXCLUSIVE ? LockStrength::kExclusive : LockStrength::kNone;
 }
+
+constexpr int kManyRequests = 16;  // an iterator that goes along is worth its making
 
 std::optional<std::string_view> Optional(bool has, const std::string& value) {
   return has ? std::optional<std::string_view>(value) : std::nullopt;
@@ -52,6 +55,7 @@ EvalResult Evaluator::CheckExclusive(std::string_view key, Timestamp since, Lock
   if (env_.releases->Max(key, txn_id()) > since) {
     if (mvcc::Outcome o = mvcc::HeldSince(rw_, key, txn_id(), strength, &held); !o.ok()) return FromOutcome(o);
     if (held && *held <= since) return EvalResult::Ok();
+    PROBE("a lost lock was found out");
     return EvalResult::Error(TxnRetryError(v1::Error::TxnRetry::LOCK_LOST, ts_.now, key, "a lock was lost, and others may have locked the key since"));
   }
   return EvalResult::Ok();
@@ -83,6 +87,7 @@ EvalResult Evaluator::Delete(const v1::DeleteRequest& request, v1::DeleteRespons
 
 EvalResult Evaluator::ConditionalPut(const v1::ConditionalPutRequest& request) {
   mvcc::WriteParams params = WriteParamsFor(request.sequence(), /*conditional=*/true);
+  if (!request.has_expected() && batch_.requests_size() >= kManyRequests) params.absence = &absence_;
   mvcc::Outcome outcome = mvcc::ConditionalPut(rw_, request.key(), Optional(request.has_value(), request.value()),
                                                Optional(request.has_expected(), request.expected()), params);
   if (EvalResult r = FromWrite(outcome, params); !r.ok()) return r;

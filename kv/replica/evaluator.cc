@@ -121,6 +121,11 @@ EvalResult Evaluator::One(const v1::Request& request, v1::Response* out) {
       return Increment(request.increment(), out->mutable_increment());
     case v1::Request::kDeleteRange:
       return DeleteRange(request.delete_range(), out->mutable_delete_range());
+    case v1::Request::kClearRange:
+      return ClearRange(request.clear_range(), out->mutable_clear_range());
+    case v1::Request::kInsertRows:
+      out->mutable_insert_rows();
+      return InsertRows(request.insert_rows());
     case v1::Request::kLock:
       out->mutable_lock();
       return Lock(request.lock());

@@ -10,8 +10,8 @@
 //     kPushWait      PushTxn: the pushee lives; until r.ts it does not expire
 //     kError         r.status
 //
-// Each request type has its own small function, in the file of its kind: eval_reads.cc, eval_writes.cc, eval_end_txn.cc, eval_txn.cc,
-// eval_gc.cc.
+// Each request type has its own small function, in the file of its kind: eval_reads.cc, eval_writes.cc, eval_bulk.cc,
+// eval_end_txn.cc, eval_txn.cc, eval_gc.cc.
 #ifndef INSULA_KV_REPLICA_EVALUATOR_H_
 #define INSULA_KV_REPLICA_EVALUATOR_H_
 
@@ -47,6 +47,7 @@ struct EvalEnv {
   const PushQueue* pushes = nullptr;
   const LockTable::Request* request = nullptr;  // the batch's place in the lock table; null: it has none
   Timestamp gc_threshold;                       // of the range: versions that only reads below it see may be gone
+  Timestamp gc_policy_floor;                    // GC that minds only timestamps protected before it is refused
 };
 
 struct EvalTimestamps {
@@ -109,6 +110,9 @@ class Evaluator {
   EvalResult Increment(const v1::IncrementRequest& request, v1::IncrementResponse* out);
   EvalResult DeleteRange(const v1::DeleteRangeRequest& request, v1::DeleteRangeResponse* out);
   EvalResult Lock(const v1::LockRequest& request);
+  // eval_bulk.cc
+  EvalResult ClearRange(const v1::ClearRangeRequest& request, v1::ClearRangeResponse* out);
+  EvalResult InsertRows(const v1::InsertRowsRequest& request);
   EvalResult CheckExclusive(std::string_view key, Timestamp since, LockStrength strength);
   mvcc::WriteParams WriteParamsFor(uint32_t sequence, bool conditional);
   EvalResult FromWrite(const mvcc::Outcome& outcome, const mvcc::WriteParams& params) const;
@@ -132,6 +136,7 @@ class Evaluator {
   void ForbidRecord(std::string_view anchor, std::string_view txn_id);
   // eval_gc.cc
   EvalResult Gc(const v1::GcRequest& request, v1::GcResponse* out);
+  EvalResult HoldGc(const v1::GcRequest& request, v1::GcResponse* out);
   // evaluator.cc
   EvalResult One(const v1::Request& request, v1::Response* out);
   EvalResult FromOutcome(const mvcc::Outcome& outcome) const;
@@ -148,6 +153,7 @@ class Evaluator {
   const EvalTimestamps& ts_;
   v1::BatchResponse* response_;
   storage::ReadWriter rw_;
+  mvcc::AbsenceCursor absence_;
   mvcc::Stats stats_;
   Effects effects_;
   bool one_phase_;

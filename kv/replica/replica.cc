@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/fault/mutation.h"
+#include "base/fault/probe.h"
 #include "base/log/log.h"
 #include "kv/replica/gc_threshold.h"
 
@@ -63,11 +65,12 @@ Replica::~Replica() = default;
 void Replica::LeaseAcquired(const Lease& lease) {
   if (lease.sequence == lease_.sequence) return;
   lease_ = lease;
-  reads_.Reset(lease.start);
+  reads_.Reset(fault::On(fault::Mutation::kForgetReads) ? Timestamp() : lease.start);
   releases_.Reset(lease.start);
   markers_.Reset(lease.start);
   locks_.Clear();
   gc_threshold_ = LoadThreshold(*group_);
+  gc_policy_floor_ = lease.start;  // above whatever an earlier lease was told
   pushes_.NotifyAll();
   deps_.on_lease(range_id_, true);
   if (resolver_ == nullptr) return;
@@ -77,6 +80,7 @@ void Replica::LeaseAcquired(const Lease& lease) {
 
 void Replica::LeaseLost() {
   bool held = lease_.sequence != 0;
+  if (held && locks_.key_count() > 0) PROBE("a lease was lost while locks were held");
   lease_ = Lease();
   locks_.Clear();
   pushes_.NotifyAll();

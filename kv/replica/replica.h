@@ -143,6 +143,12 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
   Task<void> FinishRecords(uint64_t lease_sequence);
   Task<void> EndStale(v1::Transaction unfinished, uint64_t lease_sequence);
 
+  // replica_tidy.cc
+  Task<void> Tidy(uint64_t lease_sequence);
+  Task<absl::Status> TidyRecords(uint64_t lease_sequence);
+  Task<absl::Status> TidyLocks(uint64_t lease_sequence);
+  Task<absl::Status> EndAbandoned(v1::TxnMeta txn, std::vector<v1::Span> spans);
+
   // replica_locks.cc
   absl::Status KeepTxn(storage::ReadWriter& rw, const v1::TxnMeta& meta);
   absl::StatusOr<size_t> KeepLocks(std::string_view from, Command* command);
@@ -164,7 +170,9 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
   TimestampCache releases_;
   TimestampCache markers_;
   PushQueue pushes_;
-  Timestamp gc_threshold_;  // of the present lease
+  Timestamp gc_threshold_;     // of the present lease
+  Timestamp gc_policy_floor_;  // of the present lease: see GcRequest.hold
+  bool tidying_ = false;
   uint64_t outcomes_written_ = 0;
   std::string outcome_cursor_;  // where the last sweep ended
   bool sweeping_ = false;

@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/fault/mutation.h"
+#include "base/fault/probe.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
 #include "kv/api/error.h"
@@ -139,6 +141,7 @@ void Replica::Observe(Work& work) const {
 
 // Writes go above what others have read.
 void Replica::RaiseForReads(Work& work) const {
+  if (fault::On(fault::Mutation::kDropTimestampCache)) return;
   const std::string_view id = AsId(work.txn, work.has_txn);
   for (const v1::Request& request : work.batch->requests()) {
     uint32_t flags = FlagsOf(request);
@@ -223,7 +226,7 @@ Task<absl::Status> Replica::Run(const Context& ctx, const v1::BatchRequest& batc
 
     response->clear_responses();
     if (work.has_txn) *response->mutable_txn() = work.txn;
-    EvalEnv env{group_, work.lease.lease, &locks_, &reads_, &releases_, &markers_, &pushes_, ticket.request(), gc_threshold_};
+    EvalEnv env{group_, work.lease.lease, &locks_, &reads_, &releases_, &markers_, &pushes_, ticket.request(), gc_threshold_, gc_policy_floor_};
     Evaluator evaluator(env, batch, work.has_txn ? response->mutable_txn() : nullptr, work.ts, response);
     EvalResult result = evaluator.Run();
     if (!result.ok()) {
@@ -268,6 +271,7 @@ Task<absl::Status> Replica::TryAgain(const Context& ctx, Work& work, Sequencer::
       work.ts.write = std::max({work.ts.write, result.ts.Next(), work.ts.read});
       co_return absl::OkStatus();
     case EvalResult::kUncertain:
+      PROBE("a read met an uncertain value");
       if (ForwardRead(work, result.ts)) co_return absl::OkStatus();
       co_return WithRequestIndex(UncertaintyError(result.ts, work.ts.limit), result.request_index);
     case EvalResult::kPushWait: {
@@ -306,6 +310,7 @@ Task<absl::Status> Replica::Propose(Command command) {
   if (applied.ok()) co_return absl::OkStatus();
   switch (applied.status().code()) {
     case absl::StatusCode::kAborted:
+      PROBE("a batch was evaluated again after its proposal was refused");
       co_return absl::AbortedError("the lease was lost before the batch was applied");
     case absl::StatusCode::kResourceExhausted:
       co_return FullError(Sv(applied.status().message()));
@@ -331,6 +336,7 @@ void Replica::Apply(const Work& work, Effects& effects) {
       reads_.AddRange(read.key, read.end_key, read.ts, reader);
     }
   }
+  if (fault::On(fault::Mutation::kForgetLock)) effects.acquired.clear();
   for (const auto& lock : effects.acquired) locks_.Acquire(lock.key, work.txn.meta(), lock.strength, work.ts.read);
   if (!effects.replicated.empty()) {
     v1::TxnMeta meta = work.txn.meta();
@@ -352,6 +358,8 @@ void Replica::Apply(const Work& work, Effects& effects) {
   }
   for (const auto& [name, ts] : effects.markers) markers_.AddPoint(name, ts, {});
   for (const auto& changed : effects.changed_txns) pushes_.Notify(changed);
+  gc_policy_floor_ = std::max(gc_policy_floor_, effects.gc_policy_floor);
+  if (effects.tidy && resolver_ != nullptr && !tidying_) background_.Spawn(Tidy(lease_.sequence));
   if (effects.ended) ApplyEnded(*effects.ended, work.ts.now);
 }
 

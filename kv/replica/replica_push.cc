@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/fault/probe.h"
 #include "base/status_macros.h"
 #include "kv/api/error.h"
 #include "kv/api/request.h"
@@ -75,7 +76,10 @@ Task<absl::Status> Replica::AskWhoWaits(const Context& ctx, const v1::TxnMeta& p
   if (answer.found() && answer.txn().status() == v1::ABORTED) co_return TxnAbortedError("it was pushed while it waited");
   std::vector<WaitEdge> edges;
   for (const auto& edge : answer.edges()) edges.push_back({edge.waiter(), Timestamp{edge.waiter_min_ts()}, edge.holder()});
-  if (entry.SetEdges(std::move(edges))) co_return DeadlockError();
+  if (entry.SetEdges(std::move(edges))) {
+    PROBE("a deadlock was broken");
+    co_return DeadlockError();
+  }
   co_return absl::OkStatus();
 }
 

@@ -15,6 +15,7 @@
 #include "kv/mvcc/mvcc.h"
 #include "kv/replica/testing/local_group.h"
 #include "kv/storage/model_engine.h"
+#include "kv/storage/varint.h"
 #include "kv/txn/record.h"
 
 namespace insula::kv {
@@ -285,6 +286,57 @@ TEST_F(ReplicaTest, LockersTakeTurnsAndSeeTheNewestValue) {
   EXPECT_EQ(replica_->lock_table().key_count(), 0u);
 }
 
+TEST_F(ReplicaTest, ClearingWaitsForWhoIsNotDoneAndLeavesNothing) {
+  Put(kA, "old");
+  auto txn = NewTxn("t", v1::READ_COMMITTED);
+  auto write = In(txn);
+  write.mutable_header()->set_can_forward_read_ts(true);
+  AddPut(write, kB, "mine");
+  Step(txn, write);
+  bool cleared = false;
+  TaskGroup group(loop_.ctx());
+  group.SpawnFn([&]() -> Task<void> {
+    auto clear = Batch();
+    clear.add_requests()->mutable_clear_range()->set_key(kA);
+    clear.mutable_requests(0)->mutable_clear_range()->set_end_key(kC);
+    auto response = co_await replica_->Execute(loop_.ctx(), clear);
+    EXPECT_FALSE(response.has_error()) << response.error().ShortDebugString();
+    EXPECT_EQ(response.responses(0).clear_range().versions(), 2u);
+    cleared = true;
+  });
+  (void)loop_.Run(Sleep(loop_.ctx(), 100ms));
+  EXPECT_FALSE(cleared) << "the intent may become a part of a commit";
+  txn.mutable_meta()->set_sequence(1);
+  txn.set_read_ts(txn.meta().write_ts());
+  auto commit = In(txn);
+  AddEnd(commit, true, false)->add_lock_spans()->set_key(kB);
+  EXPECT_EQ(Ok(commit).responses(0).end_txn().status(), v1::COMMITTED);
+  loop_.RunUntilIdle();
+  EXPECT_TRUE(cleared);
+  EXPECT_EQ(Get(kA), "(none)");
+  EXPECT_EQ(Get(kB), "(none)");
+  EXPECT_EQ(group_->stats().total_bytes, 0);
+}
+
+TEST_F(ReplicaTest, RowsAreInsertedAboveWhatWasReadThere) {
+  auto get = Batch();
+  AddGet(get, kB);
+  const Timestamp read{Ok(get).timestamp()};
+  auto insert = Batch();
+  auto* rows = insert.add_requests()->mutable_insert_rows();
+  rows->set_key(kA);
+  rows->set_end_key(kC);
+  for (const char* key : {kA, kB}) {
+    storage::AppendString(rows->mutable_rows(), key);
+    storage::AppendString(rows->mutable_rows(), "row");
+  }
+  auto response = Ok(insert);
+  EXPECT_GT(Timestamp{response.timestamp()}, read);
+  EXPECT_EQ(group_->proposals, 1) << "one entry for all rows";
+  EXPECT_EQ(Get(kB), "row");
+  EXPECT_TRUE(Run(insert).error().has_condition_failed());
+}
+
 TEST_F(ReplicaTest, TwoPhasesLeaveIntentsThatTheCommitResolves) {
   auto txn = NewTxn("t");
   auto write = In(txn);
@@ -464,6 +516,8 @@ TEST_F(ReplicaTest, GarbageGoesAndReadsBelowTheThresholdAreRefused) {
   gc.mutable_requests(0)->mutable_gc()->set_threshold(clock_.Now().AddMicros(1'000'000).bits);
   EXPECT_TRUE(Run(gc).error().has_invalid()) << "not of the future";
   gc.mutable_requests(0)->mutable_gc()->set_threshold(threshold.bits);
+  EXPECT_TRUE(Run(gc).error().has_invalid()) << "not without a look at what is protected";
+  gc.mutable_requests(0)->mutable_gc()->set_policy_at(clock_.Now().bits);
   auto response = Ok(gc);
   EXPECT_EQ(response.responses(0).gc().removed(), 3u) << "a's first version, b and its deletion";
   EXPECT_EQ(Ok(gc).responses(0).gc().removed(), 0u);

@@ -149,6 +149,13 @@ absl::Status OnRange(const Wall& wall, const Part& part) {
   return wall.Range(part.key(), part.end_key());
 }
 
+// The rows are what is written: none may lie elsewhere than the span says.
+absl::Status CheckInsertRows(const Wall& wall, const v1::InsertRowsRequest& insert) {
+  RETURN_IF_ERROR(OnRange(wall, insert));
+  if (!insert.rows().empty() && !ValidateRows(insert).ok()) return wall.Deny("rows outside the request's span");
+  return absl::OkStatus();
+}
+
 // The table. Null: not for tenants.
 struct Rule {
   R::ValueCase type;
@@ -204,6 +211,12 @@ constexpr Rule kRules[] = {
     {R::kLeaseInfo, [](const Wall& wall, const R& r) { return OnKey(wall, r.lease_info()); }},
     {R::kRangeLookup, [](const Wall& wall, const R& r) { return OnKey(wall, r.range_lookup()); }},
     {R::kCheck, [](const Wall& wall, const R& r) { return OnKey(wall, r.check()); }},
+    {static_cast<R::ValueCase>(24), nullptr},
+    {static_cast<R::ValueCase>(25), nullptr},
+    {static_cast<R::ValueCase>(26), nullptr},
+    {static_cast<R::ValueCase>(27), nullptr},
+    {R::kClearRange, [](const Wall& wall, const R& r) { return OnRange(wall, r.clear_range()); }},
+    {R::kInsertRows, [](const Wall& wall, const R& r) { return CheckInsertRows(wall, r.insert_rows()); }},
 };
 constexpr bool InOrder() {
   for (size_t i = 0; i < std::size(kRules); ++i) {

@@ -5,7 +5,8 @@
 //   get, put, delete, conditional_put, increment, check, | yes    | the key
 //     lock, range_stats, lease_info, query_outcome,      |        |
 //     heartbeat_txn                                      |        |
-//   scan, delete_range, query_locks                      | yes    | both ends; an end there must be
+//   scan, delete_range, clear_range, query_locks         | yes    | both ends; an end there must be
+//   insert_rows                                          | yes    | both ends, and every row lies between them
 //   refresh                                              | yes    | the key, or both ends
 //   end_txn                                              | yes    | its key, lock spans, writes in flight
 //   query_intent                                         | yes    | the key, the transaction's anchor; not `prevent`

@@ -16,6 +16,7 @@
 #include "kv/api/error.h"
 #include "kv/api/request.h"
 #include "kv/keys/keys.h"
+#include "kv/storage/varint.h"
 
 namespace insula::kv {
 namespace {
@@ -106,13 +107,30 @@ std::vector<const FieldDescriptor*> RequestTypes() {
   return types;
 }
 
+TEST(Authorization, RowsToInsertLieInTheirSpan) {
+  for (bool inside : {true, false}) {
+    v1::BatchRequest batch;
+    batch.mutable_header()->set_version(kBatchVersion);
+    auto* insert = batch.add_requests()->mutable_insert_rows();
+    insert->set_key(Own("a"));
+    insert->set_end_key(Own("z"));
+    storage::AppendString(insert->mutable_rows(), Own("b"));
+    storage::AppendString(insert->mutable_rows(), "value");
+    storage::AppendString(insert->mutable_rows(), inside ? Own("c") : Foreign("c"));
+    storage::AppendString(insert->mutable_rows(), "value");
+    absl::Status status = Check(batch);
+    EXPECT_EQ(status.ok(), inside) << status;
+    if (!inside) EXPECT_TRUE(IsDenied(status)) << status;
+  }
+}
+
 // Request -> may a tenant send it. A new request type fails here until it has a line.
 const std::map<std::string, bool> kMaySend = {
     {"get", true},           {"scan", true},           {"put", true},          {"delete", true},       {"conditional_put", true}, {"increment", true},
     {"delete_range", true},  {"end_txn", true},        {"refresh", true},      {"push_txn", false},    {"query_txn", false},      {"query_outcome", true},
     {"query_locks", true},   {"resolve_intent", false}, {"heartbeat_txn", true}, {"recover_txn", true}, {"query_intent", true},   {"lock", true},
     {"admin_split", false},  {"range_stats", true},    {"lease_info", true},   {"range_lookup", true}, {"check", true},
-    {"gc", false},
+    {"gc", false},           {"clear_range", true},    {"insert_rows", true},
 };
 
 TEST(Authorization, EveryRequestTypeHasItsRow) {

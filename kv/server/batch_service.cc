@@ -7,6 +7,7 @@
 
 #include "base/async/task_group.h"
 #include "base/async/wait.h"
+#include "base/fault/probe.h"
 #include "base/log/log.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
@@ -289,6 +290,7 @@ absl::Status BatchService::Authorize(const TenantScope& scope, const Identity& c
   std::string target;
   absl::Status allowed = AuthorizeTenantBatch(scope, executor_->LatestTimestamp(), batch, &target);
   if (!allowed.ok()) {
+    PROBE("a tenant reached for what is not its own");
     const bool denied = allowed.code() == absl::StatusCode::kPermissionDenied;
     denials_->Denied(denied ? "key" : "malformed", caller, peer, denied ? std::string_view(target) : Sv(allowed.message()));
   }

@@ -125,6 +125,8 @@ class Node::Impl : private BatchExecutor, private SystemLeadership {
       return MakeReplica(group, std::move(deps));
     };
     store.on_fatal = options_.on_fatal;
+    store.gc = options_.gc;
+    options_.tune_store(store);
     return store;
   }
 
@@ -201,6 +203,7 @@ uint64_t Node::leases() const { return impl_->store().started() ? impl_->store()
 uint64_t Node::unflushed_bytes() const { return impl_->store().started() ? impl_->store().engine().unflushed_bytes() : 0; }
 void Node::FillStatus(const v1::NodeStatusRequest& request, v1::NodeStatusResponse* out) const { impl_->FillStatus(request, out); }
 Database* Node::database() { return impl_->database(); }
+const GcQueue& Node::gc() const { return impl_->store().gc(); }
 
 Task<absl::Status> InitNodeStore(const Context& ctx, Runtime runtime, storage::EngineFactory engines, std::string path, std::string cluster_id, uint64_t node_id,
                                  uint64_t nodes) {

@@ -23,9 +23,12 @@
 #include "base/metrics/metrics.h"
 #include "kv/api/txn.h"
 #include "kv/storage/engine.h"
+#include "kv/store/gc_queue.h"
 #include "proto/kv/status.pb.h"
 
 namespace insula::kv {
+
+struct StoreOptions;
 
 struct NodeOptions {
   std::string store_path;
@@ -33,7 +36,9 @@ struct NodeOptions {
   std::string cluster_id;
   std::map<uint64_t, std::string> peers;  // node id -> address, this node's included; static membership
   std::string version;                    // for status
+  std::function<void(StoreOptions&)> tune_store = [](StoreOptions&) {};  // simulation: small logs, early truncation
   std::function<void(absl::Status)> on_fatal = [](absl::Status) {};  // the store cannot go on: end the process
+  GcOptions gc;
   metrics::Registry* metrics = nullptr;   // gets what the node counts; null: nobody looks
 };
 
@@ -53,6 +58,7 @@ class Node {
   void FillStatus(const v1::NodeStatusRequest& request, v1::NodeStatusResponse* out) const;
   // Reaches all keys of the cluster, with the node's identity.
   Database* database();
+  const GcQueue& gc() const;
 
  private:
   class Impl;

@@ -3,6 +3,8 @@
 #include <iterator>
 #include <set>
 
+#include "base/fault/mutation.h"
+#include "base/fault/probe.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
 
@@ -26,10 +28,14 @@ absl::Status ServesTenant(const TenantGate::Record& record) {
 
 std::optional<absl::StatusOr<TenantScope>> TenantGate::Remembered(const Identity& identity, uint64_t range, uint64_t lease_sequence, MonoTime now) const {
   auto it = seen_.find({identity.tenant, range});
+  if (it != seen_.end() && fault::On(fault::Mutation::kZombieWrites)) return TenantScope{identity.tenant, it->second.keyspace};
   if (it != seen_.end() && it->second.lease_sequence == lease_sequence) {
     const Seen& seen = it->second;
     if (identity.generation == seen.generation) return TenantScope{identity.tenant, seen.keyspace};
-    if (identity.generation < seen.generation) return StaleGeneration(identity, seen.generation);
+    if (identity.generation < seen.generation) {
+      PROBE("a pod of a replaced generation was turned away");
+      return StaleGeneration(identity, seen.generation);
+    }
   }
   auto refusal = refusals_.find(identity.tenant);
   if (refusal == refusals_.end() || now >= refusal->second.until || identity.generation > refusal->second.generation) return std::nullopt;

@@ -61,11 +61,22 @@ absl::Status CheckCreate(const pb::CreateTenantRequest& request) {
     return absl::InvalidArgumentError("the user's verifier is not a SCRAM-SHA-256 verifier");
   }
   if (request.request_id().size() > kMaxRequestId) return absl::InvalidArgumentError("the request id is too long");
+  if (request.gc_ttl_seconds() < 0) return absl::InvalidArgumentError("the time for which old versions are kept must not be negative");
   if (request.idle_timeout_ms() < 0) return absl::InvalidArgumentError("the idle time must not be negative");
   return absl::OkStatus();
 }
 
 int64_t NowMicros(const Clock& clock) { return clock.Wall().time_since_epoch().count(); }
+
+// What garbage collection goes by (kv/store/gc_policy.h).
+void PutGcTtl(Txn& txn, const TenantRecord& record) {
+  std::string key = keys::GcTtlSetting(record.keyspace_id());
+  if (record.gc_ttl_seconds() > 0) {
+    txn.Put(std::move(key), StrCat(record.gc_ttl_seconds()));
+  } else {
+    txn.Delete(std::move(key));
+  }
+}
 
 bool MustRetry(const absl::Status& status) {
   std::string state = ToPgError(status).sqlstate;
@@ -107,6 +118,7 @@ Task<absl::StatusOr<TenantRecord>> TenantStore::Create(const Context& ctx, pb::C
   record.set_user(request.user().empty() ? "app" : request.user());
   record.set_scram_verifier(request.scram_verifier());
   record.set_idle_timeout_ms(request.idle_timeout_ms() == 0 ? kDefaultIdleMs : request.idle_timeout_ms());
+  record.set_gc_ttl_seconds(request.gc_ttl_seconds());
   record.set_created_us(NowMicros(*clock_));
   record.set_changed_us(record.created_us());
   record.set_revision(1);
@@ -125,6 +137,7 @@ Task<absl::StatusOr<TenantRecord>> TenantStore::Create(const Context& ctx, pb::C
     }
     txn.Put(keys::SystemKey(SystemTable::kTenant, record.id()), record.SerializeAsString());
     txn.Put(NameKey(record.name(), record.id()), "");
+    if (record.gc_ttl_seconds() > 0) PutGcTtl(txn, record);
     co_return record;
   });
 }
@@ -192,12 +205,14 @@ Task<absl::StatusOr<TenantRecord>> TenantStore::Update(const Context& ctx, Tenan
       co_return absl::AbortedError(StrCat("tenant ", record.id(), " is at revision ", present.revision(), ", not ", expected));
     }
     if (record.name() != present.name() || record.keyspace_id() != present.keyspace_id()) co_return absl::InvalidArgumentError("a tenant's name and keyspace do not change");
+    if (record.gc_ttl_seconds() < 0) co_return absl::InvalidArgumentError("the time for which old versions are kept must not be negative");
     if (record.generation() < present.generation()) co_return absl::InvalidArgumentError("a tenant's generation never falls");
     if (present.state() == pb::DROPPING && record.state() != pb::DROPPING) co_return absl::FailedPreconditionError("the tenant is being dropped");
     TenantRecord next = record;
     next.set_revision(present.revision() + 1);
     next.set_changed_us(NowMicros(*clock_));
     txn.Put(key, next.SerializeAsString());
+    if (next.gc_ttl_seconds() != present.gc_ttl_seconds()) PutGcTtl(txn, next);
     co_return next;
   });
 }
@@ -226,6 +241,7 @@ Task<absl::Status> TenantStore::Purge(const Context& ctx, TenantId id) {
   auto removed = co_await InTransaction<bool>(ctx, [&](Txn& txn) -> Task<absl::StatusOr<bool>> {
     txn.Delete(keys::SystemKey(SystemTable::kTenant, id));
     txn.Delete(NameKey(record.name(), id));
+    if (record.gc_ttl_seconds() > 0) txn.Delete(keys::GcTtlSetting(record.keyspace_id()));
     co_return true;
   });
   co_return removed.status();

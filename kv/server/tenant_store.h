@@ -3,6 +3,7 @@
 //   Tenant      (id)        -> TenantRecord
 //   TenantName  (name, id)  -> ""               finds a tenant by its name
 //   Setting     ("create/" request id) -> tenant id    a create that is repeated answers the same
+//   Setting     ("gc-ttl/" keyspace id) -> seconds     where a record says how long old versions are kept
 #ifndef INSULA_KV_SERVER_TENANT_STORE_H_
 #define INSULA_KV_SERVER_TENANT_STORE_H_
 

@@ -213,6 +213,39 @@ TEST(Engine, ReadWriterShowsWhatWritingItsBatchWouldGive) {
   }
 }
 
+// Readers that come after a range deletion use iterators that were made before it.
+TEST(Engine, AClearedSpanIsGoneForAllReaders) {
+  World world;
+  Folder folder;
+  auto opened = OpenRocksEngine(world.executor(), folder.path() + "/db", Small());
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  std::unique_ptr<Engine> engine = *std::move(opened);
+  auto finds = [&](const std::string& key) {
+    auto reader = engine->NewReader();
+    Iterator& it = reader->point_iterator();
+    it.Seek(DataKeyBound(key));
+    return it.Valid() && UserKey(it.key()) == key;
+  };
+  WriteBatch rows;
+  for (int i = 0; i < 300; ++i) rows.Put(ColumnFamily::kData, DataKey(StrCat("k", 100 + i), Timestamp{10}), "v");
+  ASSERT_TRUE(engine->Write(rows).ok());
+  EXPECT_TRUE(finds("k150"));
+  ReadWriter rw(engine->NewReader());
+  rw.ClearSpan(ColumnFamily::kData, DataKeyBound("k120"), DataKeyBound("k300"));
+  EXPECT_FALSE(rw.empty());
+  ASSERT_TRUE(engine->Write(rw.ToBatch()).ok());
+  EXPECT_TRUE(finds("k119"));
+  EXPECT_FALSE(finds("k120"));
+  EXPECT_FALSE(finds("k150"));
+  EXPECT_TRUE(finds("k300"));
+  RunIn(world, [&](Context ctx) -> Task<void> { EXPECT_TRUE((co_await engine->Flush(ctx)).ok()); });
+  EXPECT_FALSE(finds("k150"));
+  WriteBatch again;
+  again.Put(ColumnFamily::kData, DataKey("k150", Timestamp{20}), "v");
+  ASSERT_TRUE(engine->Write(again).ok());
+  EXPECT_TRUE(finds("k150"));
+}
+
 TEST(Engine, RocksKeepsWhatWasFlushedAndRefusesNewerFormats) {
   World world;
   Folder folder;

@@ -168,7 +168,7 @@ Iterator& ReadWriter::point_iterator() {
 }
 
 WriteBatch ReadWriter::ToBatch() const {
-  WriteBatch batch;
+  WriteBatch batch = cleared_;
   for (int cf = 0; cf < kColumnFamilies; ++cf) {
     for (const auto& [key, value] : changes_[cf]) {
       if (value.has_value()) {
@@ -182,14 +182,23 @@ WriteBatch ReadWriter::ToBatch() const {
 }
 
 bool ReadWriter::empty() const {
+  if (!cleared_.empty()) return false;
   for (const Changes& changes : changes_) {
     if (!changes.empty()) return false;
   }
   return true;
 }
 
+bool ReadWriter::ChangesVersionsOf(std::string_view user_key) const {
+  const Changes& changes = changes_[static_cast<int>(ColumnFamily::kData)];
+  if (changes.empty()) return false;
+  auto it = changes.lower_bound(DataKeyBound(user_key));
+  return it != changes.end() && UserKey(it->first) == user_key;
+}
+
 void ReadWriter::Clear() {
   point_.reset();
+  cleared_.Clear();
   for (Changes& changes : changes_) changes.clear();
 }
 

@@ -23,6 +23,8 @@ class ReadWriter : public Reader {
 
   void Put(ColumnFamily cf, std::string_view key, std::string_view value);
   void Delete(ColumnFamily cf, std::string_view key);
+  // All keys in [start, end), before all other changes; reads go on seeing what was there. For a batch that does nothing else.
+  void ClearSpan(ColumnFamily cf, std::string_view start, std::string_view end) { cleared_.DeleteRange(cf, start, end); }
 
   absl::StatusOr<bool> Get(ColumnFamily cf, std::string_view key, std::string* value) override;
   // Sees the changes made so far; of later ones it may see some.
@@ -30,9 +32,11 @@ class ReadWriter : public Reader {
   // Sees all changes made before its last Seek.
   Iterator& point_iterator() override;
 
-  // The changes, in the order of column family and key: the net effect, each key once.
+  // The changes, in the order of column family and key: the net effect, each key once. Cleared spans come first.
   WriteBatch ToBatch() const;
   bool empty() const;
+  // Whether the batch has a change of `user_key`'s versions.
+  bool ChangesVersionsOf(std::string_view user_key) const;
   // Forgets all changes.
   void Clear();
   Reader& base() { return *base_; }
@@ -46,6 +50,7 @@ class ReadWriter : public Reader {
 
  private:
   std::unique_ptr<Reader> base_;
+  WriteBatch cleared_;
   std::array<Changes, kColumnFamilies> changes_;
   std::unique_ptr<Iterator> point_;
 };

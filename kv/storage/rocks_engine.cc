@@ -173,7 +173,8 @@ class RocksReader : public Reader {
   std::unique_ptr<RocksIterator> point_;
 };
 
-void ToRocks(const WriteBatch& batch, const Database& database, rocksdb::WriteBatch* out) {
+// `*ranges`: whether there is a range deletion.
+void ToRocks(const WriteBatch& batch, const Database& database, rocksdb::WriteBatch* out, bool* ranges) {
   WriteBatch::Cursor cursor(batch);
   WriteBatch::Change change;
   while (cursor.Next(&change)) {
@@ -182,7 +183,10 @@ void ToRocks(const WriteBatch& batch, const Database& database, rocksdb::WriteBa
     switch (change.op) {
       case WriteBatch::Op::kPut: s = out->Put(cf, Slice(change.key), Slice(change.value)); break;
       case WriteBatch::Op::kDelete: s = out->Delete(cf, Slice(change.key)); break;
-      case WriteBatch::Op::kDeleteRange: s = out->DeleteRange(cf, Slice(change.key), Slice(change.value)); break;
+      case WriteBatch::Op::kDeleteRange:
+        s = out->DeleteRange(cf, Slice(change.key), Slice(change.value));
+        *ranges = true;
+        break;
     }
     CHECK(s.ok()) << s.ToString();
   }
@@ -198,8 +202,11 @@ class RocksEngine : public Engine {
   absl::Status Write(const WriteBatch& batch) override {
     if (batch.empty()) return absl::OkStatus();
     rocksdb::WriteBatch rocks(batch.byte_size() + 8 * batch.count() + 16);
-    ToRocks(batch, *database_, &rocks);
+    bool ranges = false;
+    ToRocks(batch, *database_, &rocks, &ranges);
     RETURN_IF_ERROR(FromRocks(database_->db->Write(write_, &rocks)));
+    // Not every version of RocksDB refreshes what an iterator knows of deleted ranges.
+    if (ranges) pool_->clear();
     ++writes_;
     return absl::OkStatus();
   }

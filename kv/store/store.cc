@@ -41,6 +41,7 @@ Store::Store(const Runtime& runtime, Transport* transport, storage::EngineFactor
       options_(std::move(options)),
       clock_(runtime.clock, options_.max_offset),
       multiraft_(runtime, transport, &clock_, RaftOptions(options_, &ident_)),
+      gc_(runtime.executor, options_.gc, [this] { return sender_; }, [this](RangeId range) { return multiraft_.Find(range).get(); }),
       tasks_(Context::Background(runtime.executor)) {}
 
 Store::~Store() { multiraft_.Stop(absl::UnavailableError("the store is closed")); }
@@ -58,6 +59,7 @@ Task<absl::Status> Store::Start(const Context& ctx) {
   started_ = true;
   multiraft_.Start();
   tasks_.Spawn(PresplitLoop());
+  tasks_.Spawn(gc_.Run(tasks_.ctx()));
   LOG_INFO("store started", {"store", options_.store_id}, {"ranges", multiraft_.groups().size()}, {"damaged", damaged_.size()}, {"torn_bytes", log_->recovery().torn_bytes});
   co_return absl::OkStatus();
 }

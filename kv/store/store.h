@@ -39,6 +39,7 @@
 #include "kv/multiraft/range_group.h"
 #include "kv/multiraft/redo.h"
 #include "kv/storage/engine.h"
+#include "kv/store/gc_queue.h"
 #include "kv/store/store_files.h"
 #include "proto/kv/api.pb.h"
 #include "proto/kv/status.pb.h"
@@ -62,6 +63,7 @@ struct StoreOptions {
   Duration presplit_interval = std::chrono::seconds(5);
   uint64_t presplit_least_free = 32;  // fewer keyspaces with a range of their own than this: split off a block
   uint64_t presplit_block = 64;
+  GcOptions gc;
 };
 
 class Store : private RangeLifecycle {
@@ -76,7 +78,7 @@ class Store : private RangeLifecycle {
   // Ends all work, flushes, and closes. Idempotent.
   Task<absl::Status> Stop(const Context& ctx);
 
-  // A way to all ranges, for the store's own background work (splitting off keyspaces). Until it is set, that rests.
+  // A way to all ranges, for the store's own background work (splitting off keyspaces, garbage). Until it is set, that rests.
   void SetSender(Sender* sender) { sender_ = sender; }
 
   const StoreIdent& ident() const { return ident_; }
@@ -103,6 +105,7 @@ class Store : private RangeLifecycle {
   MultiRaft& multiraft() { return multiraft_; }
   storage::Engine& engine() { return *engine_; }
   LogEngine& log() { return *log_; }
+  const GcQueue& gc() const { return gc_; }
 
  private:
   // store_start.cc
@@ -122,6 +125,7 @@ class Store : private RangeLifecycle {
   std::shared_ptr<RaftGroup> CreateForMessage(const v1::RaftEnvelope& envelope) override;
   absl::Status MayHold(RangeId range, const std::string& start, const std::string& end) override;
   void DescriptorReplaced(RaftGroup* group, const v1::RangeDescriptor& old) override;
+  void Wrote(RaftGroup* group) override { gc_.Wrote(group->range_id()); }
   void Fatal(absl::Status why) override;
   RangeState RightState(const SplitTrigger& split) const;
 
@@ -146,6 +150,7 @@ class Store : private RangeLifecycle {
   std::map<RangeId, v1::RangeDescriptor> damaged_;                 // replicas that cannot take part
   std::map<RangeId, absl::Status> problems_;                       // why
   std::map<std::pair<RangeId, uint64_t>, uint64_t> split_redos_;   // (left, index) of open ones
+  GcQueue gc_;
   uint64_t presplit_seen_ = 0;                                     // applied index of the system range at the last look
   TaskGroup tasks_;
 };

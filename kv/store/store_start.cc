@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/fault/probe.h"
 #include "base/log/log.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
@@ -91,6 +92,7 @@ Task<absl::Status> Store::FinishRedos(const Context& ctx) {
     CO_RETURN_IF_ERROR(DecodeRedo(bytes, &redo));
     LOG_INFO("a step of a replica is finished after a restart", {"range", redo.range}, {"kind", static_cast<int>(redo.kind)}, {"index", redo.index});
     LogBatch batch;
+    PROBE("a step of a replica was finished after a restart");
     switch (redo.kind) {
       case Redo::Kind::kSnapshot: CO_RETURN_IF_ERROR(FinishSnapshotRedo(id, redo, &batch)); break;
       case Redo::Kind::kSplit: CO_RETURN_IF_ERROR(FinishSplitRedo(id, redo, &batch)); break;
@@ -145,6 +147,7 @@ Task<absl::Status> Store::LoadRanges(const Context& ctx) {
     }
     LOG_ERROR("a replica is damaged and takes no part", {"range", id}, {"why", s.ToString()});
     problems_[id] = s;
+    PROBE("a damaged replica took no part");
     damaged_[id] = std::move(loaded->descriptor);
   }
   if (!batch.empty()) CO_RETURN_IF_ERROR(co_await log_->AppendAndWait(ctx, std::move(batch)));

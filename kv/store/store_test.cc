@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/log/log.h"
+#include "base/sim/disk.h"
 #include "base/sim/net.h"
 #include "base/strings.h"
 #include "gtest/gtest.h"
@@ -158,6 +159,113 @@ TEST_F(StoreTest, ReplicasThatAreFarBehindGetASnapshot) {
   ASSERT_TRUE(cluster.WaitReady(behind)) << cluster.trouble(behind);
   ASSERT_TRUE(cluster.WaitCaughtUp(kRange));
   cluster.CheckReplicasAgree(kRange);
+}
+
+// Its leader sleeps on, as the bond outlives the restart; what was committed need not have been durable.
+TEST_F(StoreTest, AFollowerThatRestartsAtOnceLearnsWhatItHasForgotten) {
+  TestCluster cluster(34);
+  cluster.StartAll();
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_TRUE(cluster.Write(kRange, Key("a"), StrCat(i)).ok());
+    cluster.sim().RunFor(300ms);
+    const int follower = (cluster.Leaseholder(kRange) + 1 + i % 2) % 3;
+    cluster.Crash(follower);
+    cluster.Restart(follower);
+    ASSERT_TRUE(cluster.WaitReady(follower)) << cluster.trouble(follower);
+    ASSERT_TRUE(cluster.WaitCaughtUp(kRange, 10s)) << i << ": " << cluster.Progress(kRange);
+    cluster.CheckReplicasAgree(kRange);
+  }
+}
+
+// Of what lies in the middle of the log: entries that a follower misses.
+void DamageOldEntries(TestCluster& cluster, int node) {
+  SimDisk& disk = cluster.Node(node).disk();
+  for (auto& [path, size] : disk.Files()) {
+    for (uint64_t at = 2000; path.ends_with(".log") && at + 2000 < size; at += 97) ASSERT_TRUE(disk.FlipBit(path, at, 3));
+  }
+}
+
+TEST_F(StoreTest, AReplicaThatMeetsDamageStopsAloneAndItsRangeGoesOn) {
+  TestCluster cluster(30, {.log_segment_bytes = 1 << 20, .log_cache_bytes = 0});
+  cluster.StartAll();
+  ASSERT_TRUE(cluster.Write(kRange, Key("a"), "1").ok());
+  const int leader = cluster.Leaseholder(kRange), down = (leader + 1) % 3;
+  cluster.Crash(down);
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(cluster.Write(kRange, Key("b"), std::string(200, 'x')).ok());
+  ASSERT_EQ(cluster.Leaseholder(kRange), leader);
+  DamageOldEntries(cluster, leader);
+  cluster.Restart(down);
+  ASSERT_TRUE(cluster.sim().RunUntil([&] { return cluster.store(leader)->Find(kRange)->stopped(); }, 20s));
+  EXPECT_EQ(cluster.store(leader)->Find(kRange)->stop_reason().code(), absl::StatusCode::kDataLoss);
+  ASSERT_TRUE(cluster.Write(kRange, Key("c"), "3").ok());
+  EXPECT_NE(cluster.Leaseholder(kRange), leader);
+  ASSERT_NE(cluster.store(leader), nullptr);
+  EXPECT_TRUE(cluster.trouble(leader).ok()) << cluster.trouble(leader);
+  ASSERT_TRUE(cluster.Write(kRange + 1, KeyspacePrefix(5) + "other", "1").ok()) << "the store's other ranges go on";
+}
+
+TEST_F(StoreTest, AStoreWhoseDiskDoesNotReadEndsItself) {
+  TestCluster cluster(31, {.log_cache_bytes = 0});
+  cluster.StartAll();
+  ASSERT_TRUE(cluster.Write(kRange, Key("a"), "1").ok());
+  const int leader = cluster.Leaseholder(kRange), down = (leader + 1) % 3;
+  cluster.Crash(down);
+  ASSERT_TRUE(cluster.Write(kRange, Key("b"), "2").ok());
+  cluster.Node(leader).disk().faults.read_error_chance = 1;
+  cluster.Restart(down);
+  ASSERT_TRUE(cluster.sim().RunUntil([&] { return !cluster.trouble(leader).ok(); }, 20s));
+  EXPECT_EQ(cluster.trouble(leader).code(), absl::StatusCode::kUnavailable) << cluster.trouble(leader);
+  cluster.Node(leader).disk().faults.read_error_chance = 0;
+  cluster.Crash(leader);
+  cluster.Restart(leader);
+  ASSERT_TRUE(cluster.WaitReady(leader)) << cluster.trouble(leader);
+  ASSERT_TRUE(cluster.WaitReady(down)) << cluster.trouble(down);
+  ASSERT_TRUE(cluster.WaitCaughtUp(kRange));
+  EXPECT_EQ(cluster.Read(leader, Key("b")), "2");
+  cluster.CheckReplicasAgree(kRange);
+}
+
+// A transaction that is pushed above uncertain reads is served ahead of all clocks.
+TEST_F(StoreTest, WhatIsServedAheadOfAllClocksStopsNoNodeAndRaisesNoClock) {
+  TestCluster cluster(32);
+  cluster.StartAll();
+  ASSERT_TRUE(cluster.Write(kRange, Key("a"), "1").ok());
+  const int leader = cluster.Leaseholder(kRange), behind = (leader + 1) % 3;
+  cluster.Node(behind).JumpClock(-200ms);
+  for (int i = 0; i < 20; ++i) {
+    Store* store = cluster.store(leader);
+    store->multiraft().NoteServed(store->clock().Peek().AddMicros(250'000));
+    ASSERT_TRUE(cluster.Write(kRange, Key("b"), "2").ok());
+  }
+  const Timestamp served = cluster.store(leader)->multiraft().served();
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(cluster.trouble(i).ok()) << cluster.trouble(i);
+    EXPECT_LT(cluster.store(i)->clock().Peek(), served.AddMicros(-200'000)) << i;
+  }
+  absl::Status s = cluster.sim().Run(&cluster.Node(leader), [&](Context ctx) { return cluster.store(leader)->Find(kRange)->TransferLease(ctx, static_cast<StoreId>(behind + 1)); }, 5s);
+  ASSERT_TRUE(s.ok()) << s;
+  ASSERT_TRUE(cluster.sim().RunUntil([&] { return cluster.Leaseholder(kRange) == behind; }, 5s));
+  Store* next = cluster.store(behind);
+  EXPECT_GE(next->Find(kRange)->CheckLease(next->clock().Peek()).lease.start, served);
+}
+
+TEST_F(StoreTest, ANodeWhoseClockIsBehindMostOthersStopsItselfAndOneAheadIsRefused) {
+  for (bool behind : {true, false}) {
+    TestCluster cluster(33);
+    cluster.StartAll();
+    ASSERT_TRUE(cluster.Write(kRange, Key("a"), "1").ok());
+    const int odd = (cluster.Leaseholder(kRange) + 1) % 3;
+    cluster.Node(odd).JumpClock(behind ? -400ms : 400ms);
+    cluster.sim().RunFor(3s);
+    EXPECT_EQ(cluster.trouble(odd).code(), behind ? absl::StatusCode::kFailedPrecondition : absl::StatusCode::kOk) << cluster.trouble(odd);
+    for (int i = 0; i < 3; ++i) {
+      if (i == odd) continue;
+      EXPECT_TRUE(cluster.trouble(i).ok()) << cluster.trouble(i);
+      const HybridClock& clock = cluster.store(i)->clock();
+      EXPECT_LT(clock.Peek().micros(), static_cast<uint64_t>(clock.Physical().time_since_epoch().count()) + 250'000) << "not adopted";
+    }
+    ASSERT_TRUE(cluster.Write(kRange, Key("b"), "2").ok());
+  }
 }
 
 TEST_F(StoreTest, ASplitMakesTwoRangesEverywhere) {

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/fault/probe.h"
 #include "base/status_macros.h"
 #include "kv/api/error.h"
 
@@ -20,6 +21,7 @@ v1::BatchRequest NewBatch(const Context& ctx) {
 }  // namespace
 
 Task<absl::StatusOr<v1::Transaction>> RecoverTxn(const Context& ctx, Sender& sender, v1::Transaction staging) {
+  PROBE("a staged commit was recovered");
   bool all_there = true;
   for (int from = 0; all_there && from < staging.in_flight_size(); from += kWritesPerBatch) {
     v1::BatchRequest batch = NewBatch(ctx);

@@ -189,6 +189,23 @@ Task<absl::StatusOr<int64_t>> Catalog::AllocateRowIds(const Context& ctx, uint32
 CatalogTxn::CatalogTxn(Catalog* catalog, kv::Txn* txn, std::string database)
     : catalog_(catalog), txn_(txn), database_(std::move(database)) {}
 
+CatalogTxn::~CatalogTxn() {
+  if (leaves_clearing_ && catalog_->clearings_ != nullptr) catalog_->clearings_->Kick();
+}
+
+void CatalogTxn::Retire(uint32_t storage_id, uint32_t index_id) {
+  Clearings::Retire(catalog_->layout(), txn_, storage_id, index_id);
+  leaves_clearing_ = true;
+}
+
+void CatalogTxn::DeclareFresh(uint32_t storage_id) {
+  if (catalog_->clearings_ == nullptr) return;
+  txn_->DeclareFresh(catalog_->layout().Table(storage_id), [this, storage_id](const Context& ctx) -> Task<absl::Status> {
+    leaves_clearing_ = true;
+    co_return co_await catalog_->clearings_->Reserve(ctx, txn_, storage_id);
+  });
+}
+
 Task<absl::Status> CatalogTxn::Begin(const Context& ctx) {
   CO_ASSIGN_OR_RETURN(CatalogStatePtr state, co_await catalog_->Current(ctx));
   co_return Adopt(std::move(state));

@@ -38,6 +38,7 @@
 #include "base/async/task.h"
 #include "base/async/wait.h"
 #include "kv/api/txn.h"
+#include "sql/catalog/clearings.h"
 #include "sql/catalog/descriptor.h"
 #include "sql/catalog/layout.h"
 #include "sql/catalog/snapshot.h"
@@ -63,6 +64,9 @@ class Catalog {
 
   kv::Database& database() { return *db_; }
   const CatalogLayout& layout() const { return layout_; }
+  // Who clears what is dropped, in this process. Null (where there is no pod): what is dropped stays until a pod comes, and rows of
+  // new tables are written as all others. Outlives the catalog's use.
+  void set_clearings(Clearings* clearings) { clearings_ = clearings; }
 
   // `count` consecutive new OIDs; the first of them.
   Task<absl::StatusOr<Oid>> AllocateOids(const Context& ctx, uint32_t count = 1);
@@ -83,6 +87,7 @@ class Catalog {
 
   kv::Database* db_;
   CatalogLayout layout_;
+  Clearings* clearings_ = nullptr;
   CatalogStatePtr state_;
   Semaphore loading_{1};
   uint64_t private_versions_ = 0;
@@ -95,6 +100,9 @@ class CatalogTxn {
  public:
   // `txn` and `catalog` must outlive it. 3D000 from Begin if there is no such database.
   CatalogTxn(Catalog* catalog, kv::Txn* txn, std::string database);
+  CatalogTxn(const CatalogTxn&) = delete;
+  CatalogTxn& operator=(const CatalogTxn&) = delete;
+  ~CatalogTxn();
 
   // Takes the newest known state and fences the transaction on it.
   Task<absl::Status> Begin(const Context& ctx);
@@ -123,6 +131,11 @@ class CatalogTxn {
   void BeginChanges() { ++nesting_; }
   void EndChanges();
 
+  // With the commit the storage (index_id 0: all of it) is nobody's, and is cleared some time later.
+  void Retire(uint32_t storage_id, uint32_t index_id = 0);
+  // A storage that this transaction has just made: large inserts may go there at once (Txn::DeclareFresh).
+  void DeclareFresh(uint32_t storage_id);
+
   Task<absl::StatusOr<Oid>> AllocateOid(const Context& ctx) { return catalog_->AllocateOids(ctx); }
   Catalog& catalog() { return *catalog_; }
   kv::Txn& txn() { return *txn_; }
@@ -146,6 +159,7 @@ class CatalogTxn {
   std::vector<Change> changes_;
   bool locked_ = false;
   int nesting_ = 0;
+  bool leaves_clearing_ = false;  // there may be entries to be looked at when the transaction has ended
 };
 
 }  // namespace insula::sql

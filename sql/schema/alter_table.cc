@@ -240,8 +240,7 @@ Task<absl::Status> Ddl::AlterDropColumn(const ast::AlterTableCommand& c, const T
       drop = std::find(e.columns.begin(), e.columns.end(), ordinal) != e.columns.end();
     }
     if (!drop) continue;
-    std::string prefix = c_.catalog->catalog().layout().Index(t->storage_id(), t->indexes(i).id());
-    CO_RETURN_IF_ERROR((co_await c_.txn->DeleteRange(ctx_, prefix, PrefixEnd(prefix))).status());
+    c_.catalog->Retire(t->storage_id(), t->indexes(i).id());
     t->mutable_indexes()->DeleteSubrange(i, 1);
   }
   for (int i = t->checks_size() - 1; i >= 0; --i) {

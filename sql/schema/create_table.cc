@@ -64,6 +64,7 @@ Task<absl::StatusOr<v1::Descriptor>> Ddl::NewTable(const ast::RelationName& name
   table->set_next_index_id(1);
   table->set_persistence(std::string(1, persistence));
   chosen_.insert({schema.oid, name.name});
+  c_.catalog->DeclareFresh(oid);
   co_return d;
 }
 

@@ -119,7 +119,7 @@ class Ddl {
   // --- drop.cc
   Task<absl::StatusOr<DdlResult>> Drop(const ast::DropStatement& s);
   Task<absl::Status> DropRelations(std::set<Oid> relations, bool cascade);
-  Task<absl::Status> DropData(const v1::Descriptor& d);
+  void DropData(const v1::Descriptor& d);
   Task<absl::Status> DropIndex(const TablePtr& table, Oid index);
   Task<absl::StatusOr<DdlResult>> Truncate(const ast::TruncateStatement& s);
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/strings.h"
 #include "sql/schema/testing/sql_tester.h"
 
 namespace insula::sql {
@@ -10,7 +11,11 @@ namespace {
 class DdlTest : public testing::Test {
  protected:
   std::string Run(std::string sql) { return t_.Run(std::move(sql)); }
-  size_t StoredKeys() { return t_.world.db.Dump("K").size(); }
+  // What is stored once dropped rows have been cleared, too.
+  size_t StoredKeys() {
+    t_.world.ClearDropped();
+    return t_.world.db.Dump("K").size();
+  }
   SqlTester t_;
 };
 
@@ -27,6 +32,79 @@ TEST_F(DdlTest, CreateInsertSelectDrop) {
   EXPECT_EQ(Run("drop table t"), "DROP TABLE");
   EXPECT_EQ(Run("select * from t"), "ERROR 42P01: relation \"t\" does not exist");
   EXPECT_LE(StoredKeys(), 4u);
+}
+
+std::string Numbers(int from, int to) {
+  std::string out;
+  for (int i = from; i < to; ++i) StrAppend(&out, i, "\n");
+  return out;
+}
+
+TEST_F(DdlTest, WhatIsDroppedGoesLaterAndNotBefore) {
+  Run("create table t (a int primary key, b int); create index i on t (b); insert into t select g, g from generate_series(1, 50) g");
+  EXPECT_EQ(Run("select count(*) from t"), "50\n");
+  size_t with_index = t_.world.db.Dump("K").size();
+  Run("drop index i");
+  EXPECT_EQ(t_.world.db.Dump("K").size(), with_index + 1) << "nothing but an entry says that they go";
+  t_.world.ClearDropped();
+  EXPECT_EQ(t_.world.db.Dump("K").size(), with_index - 50);
+  Run("begin; truncate t; insert into t values (7, 7); rollback");
+  t_.world.ClearDropped();
+  EXPECT_EQ(Run("select count(*) from t"), "50\n");
+  Run("truncate t; insert into t values (7, 7)");
+  EXPECT_EQ(Run("select * from t"), "7|7\n");
+  t_.world.ClearDropped();
+  EXPECT_EQ(Run("select * from t"), "7|7\n");
+  EXPECT_LE(StoredKeys(), 8u);
+}
+
+TEST_F(DdlTest, RowsGoAtOnceIntoATableOfTheSameTransaction) {
+  EXPECT_EQ(Run("begin; create table t (a int primary key)"), "");
+  EXPECT_EQ(t_.session.CopyIn("copy t from stdin", Numbers(0, 3000), 4096), "COPY 3000");
+  EXPECT_GE(t_.world.db.Dump("K").size(), 2000u) << "before the commit";
+  EXPECT_EQ(Run("select count(*), max(a) from t"), "3000|2999\n");
+  EXPECT_EQ(Run("update t set a = -1 where a = 0; delete from t where a = 1; select count(*), min(a) from t"), "2999|-1\n");
+  t_.world.ClearDropped();
+  EXPECT_EQ(Run("commit"), "COMMIT");
+  t_.world.ClearDropped();
+  EXPECT_EQ(Run("select count(*), min(a) from t"), "2999|-1\n");
+}
+
+TEST_F(DdlTest, RowsOfATransactionThatDoesNotCommitAreCleared) {
+  size_t before = StoredKeys();
+  Run("begin; create table t (a int primary key)");
+  EXPECT_EQ(t_.session.CopyIn("copy t from stdin", Numbers(0, 3000), 4096), "COPY 3000");
+  EXPECT_EQ(t_.session.CopyIn("copy t from stdin", Numbers(2999, 6000), 4096).substr(0, 11), "ERROR 23505") << "a duplicate is found";
+  Run("rollback");
+  EXPECT_GE(t_.world.db.Dump("K").size(), 3000u);
+  EXPECT_LE(StoredKeys(), before + 1);  // a counter may stay
+  Run("create table t (a int)");
+  EXPECT_EQ(Run("select count(*) from t"), "0\n");
+}
+
+TEST_F(DdlTest, AfterASavepointRowsWaitForTheCommit) {
+  Run("begin; create table t (a int primary key); savepoint s");
+  EXPECT_EQ(t_.session.CopyIn("copy t from stdin", Numbers(0, 3000), 4096), "COPY 3000");
+  Run("rollback to s");
+  EXPECT_EQ(Run("select count(*) from t"), "0\n");
+  Run("rollback; begin; savepoint s; create table u (a int primary key)");
+  EXPECT_EQ(t_.session.CopyIn("copy u from stdin", Numbers(0, 3000), 4096), "COPY 3000");
+  Run("rollback to s; create table u (a int primary key); insert into u values (5); commit");
+  EXPECT_EQ(Run("select * from u"), "5\n");
+  t_.world.ClearDropped();
+  EXPECT_EQ(Run("select * from u"), "5\n");
+}
+
+TEST_F(DdlTest, RewritesOfOneStatementSeeWhatTheOneBeforeWrote) {
+  Run("create table t (a int, b int); insert into t select g, g from generate_series(1, 500) g");
+  EXPECT_EQ(Run("alter table t add primary key (a), alter column b type text using b::text, add check (a > 0)"), "ALTER TABLE");
+  EXPECT_EQ(Run("select count(*), max(b) from t"), "500|99\n");
+  t_.world.ClearDropped();
+  EXPECT_EQ(Run("select count(*), max(b) from t"), "500|99\n");
+  EXPECT_EQ(Run("create table c as select * from t"), "SELECT 500");
+  EXPECT_EQ(Run("select count(*) from c"), "500\n");
+  t_.world.ClearDropped();
+  EXPECT_EQ(Run("select count(*) from c"), "500\n");
 }
 
 TEST_F(DdlTest, ChecksAndNames) {

@@ -100,8 +100,7 @@ Task<absl::Status> Ddl::DropIndex(const TablePtr& table, Oid index) {
   v1::Table* t = d.mutable_table();
   for (int i = 0; i < t->indexes_size(); ++i) {
     if (t->indexes(i).oid() != index) continue;
-    std::string prefix = c_.catalog->catalog().layout().Index(t->storage_id(), t->indexes(i).id());
-    CO_RETURN_IF_ERROR((co_await c_.txn->DeleteRange(ctx_, prefix, PrefixEnd(prefix))).status());
+    c_.catalog->Retire(t->storage_id(), t->indexes(i).id());
     t->mutable_indexes()->DeleteSubrange(i, 1);
     Put(d);
     co_return absl::OkStatus();
@@ -109,15 +108,13 @@ Task<absl::Status> Ddl::DropIndex(const TablePtr& table, Oid index) {
   co_return absl::InternalError("no such index");
 }
 
-Task<absl::Status> Ddl::DropData(const v1::Descriptor& d) {
+void Ddl::DropData(const v1::Descriptor& d) {
   const CatalogLayout& layout = c_.catalog->catalog().layout();
   if (d.has_table()) {
-    std::string prefix = layout.Table(d.table().storage_id());
-    CO_RETURN_IF_ERROR((co_await c_.txn->DeleteRange(ctx_, prefix, PrefixEnd(prefix))).status());
+    c_.catalog->Retire(d.table().storage_id());
     c_.txn->Delete(layout.RowIds(d.table().storage_id()));
   }
   if (d.has_sequence()) c_.txn->Delete(layout.Sequence(d.sequence().storage_id()));
-  co_return absl::OkStatus();
 }
 
 // Drops the relations and what belongs to them. Others that depend on them stop it, or go as well.
@@ -182,7 +179,7 @@ Task<absl::Status> Ddl::DropRelations(std::set<Oid> relations, bool cascade) {
     for (const auto& a : also) StrAppend(&detail, detail.empty() ? "" : "\n", "drop cascades to ", a);
     c_.notice(PgErrorBuilder("00000", StrCat("drop cascades to ", also.size(), " other objects")).Severity("NOTICE").Detail(detail).Build());
   }
-  for (Oid oid : relations) CO_RETURN_IF_ERROR(co_await DropData(Copy(oid)));
+  for (Oid oid : relations) DropData(Copy(oid));
   c_.catalog->BeginChanges();
   std::set<Oid> changed;
   for (const auto& [table, column] : lost_defaults) changed.insert(table);
@@ -218,9 +215,10 @@ Task<absl::StatusOr<DdlResult>> Ddl::Truncate(const ast::TruncateStatement& s) {
   CO_ASSIGN_OR_RETURN(Oid storage, co_await c_.catalog->catalog().AllocateOids(ctx_, static_cast<uint32_t>(tables.size())));
   for (const TablePtr& t : tables) {
     v1::Descriptor d = Copy(t->oid);
-    CO_RETURN_IF_ERROR(co_await DropData(d));
-    d.mutable_table()->set_storage_id(storage++);
+    DropData(d);
+    d.mutable_table()->set_storage_id(storage);
     Put(d);
+    c_.catalog->DeclareFresh(storage++);
     if (!s.restart_identity) continue;
     for (Oid sequence : OwnedSequences(t->oid, 0)) {
       v1::Descriptor q = Copy(sequence);

@@ -139,7 +139,7 @@ Task<absl::StatusOr<DdlResult>> Ddl::DropDatabase(const ast::DropDatabaseStateme
   }
   for (Oid oid : all) {
     v1::Descriptor d = Copy(oid);
-    if (IsRelation(d)) CO_RETURN_IF_ERROR(co_await DropData(d));
+    if (IsRelation(d)) DropData(d);
   }
   c_.catalog->BeginChanges();
   for (Oid oid : all) c_.catalog->Drop(oid);

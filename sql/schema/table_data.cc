@@ -102,6 +102,7 @@ Task<absl::Status> TableData::ForEach(TablePtr table, std::function<Task<absl::S
 Task<absl::Status> TableData::Rewrite(TablePtr old_table, TablePtr new_table, std::vector<ExprPtr> new_values) {
   CO_ASSIGN_OR_RETURN(std::vector<IndexSpec> specs, IndexSpecs(*new_table));
   CO_ASSIGN_OR_RETURN(std::vector<CheckSpec> checks, CheckSpecs(*new_table));
+  ddl_->c_.catalog->DeclareFresh(new_table->id);
   TableWriter writer(state_.get(), new_table, specs, checks);
   std::vector<Evaluator> values;
   std::vector<int> source(new_table->columns.size(), -1);
@@ -135,8 +136,7 @@ Task<absl::Status> TableData::Rewrite(TablePtr old_table, TablePtr new_table, st
     co_return co_await exec_.txn->FlushIfLarge(ddl_->ctx_);
   });
   CO_RETURN_IF_ERROR(status);
-  std::string prefix = exec_.catalog->layout().Table(old_table->id);
-  CO_RETURN_IF_ERROR((co_await exec_.txn->DeleteRange(ddl_->ctx_, prefix, PrefixEnd(prefix))).status());
+  ddl_->c_.catalog->Retire(old_table->id);
   co_return absl::OkStatus();
 }
 

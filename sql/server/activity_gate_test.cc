@@ -1,15 +1,15 @@
 #include "sql/server/activity_gate.h"
 
 #include "base/async/task_group.h"
+#include "base/async/testing/test_loop.h"
 #include "base/pgerror/pg_error.h"
-#include "base/pgwire/testing/test_loop.h"
 #include "gtest/gtest.h"
 
 namespace insula::sql {
 namespace {
 
 struct ActivityGateTest : ::testing::Test {
-  WireTestLoop loop;
+  TestLoop loop;
   ActivityGate gate{&loop.clock()};
 };
 

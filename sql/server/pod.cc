@@ -14,6 +14,7 @@
 #include "base/tls/tls_identity.h"
 #include "proto/operator/pod.pb.h"
 #include "sql/catalog/catalog.h"
+#include "sql/catalog/clearings.h"
 #include "sql/server/activity_gate.h"
 #include "sql/server/client_server.h"
 #include "sql/server/pod_control.h"
@@ -74,6 +75,7 @@ class Pod {
     if (clients_ != nullptr) co_await clients_->Stop();
     co_await group_.Wait();
     clients_.reset();
+    if (clearings_ != nullptr) co_await clearings_->Stop();
     if (database_ != nullptr) co_await database_->Shutdown();
     life_.Cancel();
     LOG_INFO("gone", {"pod", options_.id}, {"status", status});
@@ -168,6 +170,8 @@ class Pod {
     CO_ASSIGN_OR_RETURN(database_, options_.make_database(binding));
     laps.Lap("connect");
     catalog_ = std::make_unique<Catalog>(database_->database(), KeyspacePrefix(binding.keyspace_id));
+    clearings_ = std::make_unique<Clearings>(life_, database_->database(), catalog_->layout());
+    catalog_->set_clearings(clearings_.get());
     CO_RETURN_IF_ERROR(co_await catalog_->Bootstrap(ctx, binding.user, binding.scram_verifier));
     laps.Lap("bootstrap");
     CO_RETURN_IF_ERROR((co_await catalog_->Current(ctx)).status());
@@ -186,6 +190,7 @@ class Pod {
     env.observer = &gate_;
     clients_ = std::make_unique<ClientServer>(life_, std::move(clients), env, &gate_);
     group_.Spawn(clients_->Serve(listener_.get()));
+    clearings_->Start();
     laps.Lap("serve");
     response.set_address(addresses_.sql);
     LOG_INFO("stamped", {"pod", options_.id}, {"tenant", binding.tenant}, {"generation", binding.generation});
@@ -227,6 +232,7 @@ class Pod {
   PlanCache plans_;
   std::unique_ptr<TenantDatabase> database_;
   std::unique_ptr<Catalog> catalog_;
+  std::unique_ptr<Clearings> clearings_;
   std::unique_ptr<Listener> listener_;
   std::unique_ptr<ClientServer> clients_;
   SplitListener split_;

@@ -197,6 +197,7 @@ Task<void> SessionTransaction::Rollback(const Context& ctx) {
 Task<absl::Status> SessionTransaction::Savepoint(const Context& ctx, std::string name) {
   CHECK(state_ == TransactionState::kBlock);
   if (!started()) CO_RETURN_IF_ERROR(co_await Start(ctx));
+  txn_->CloseFresh();
   savepoints_.push_back({std::move(name), txn_->CreateSavepoint(), catalog_txn_->Mark(), settings_->Save(), Tick()});
   co_return absl::OkStatus();
 }

@@ -4,24 +4,25 @@
 #include <utility>
 
 #include "base/check.h"
-#include "base/log/log.h"
 #include "base/sim/disk.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
-#include "kv/client/database.h"
+#include "kv/client/stream_channel.h"
+#include "kv/keys/keys.h"
 #include "kv/server/node.h"
+#include "kv/store/store.h"
 
 namespace insula::simtest {
 namespace {
 
 constexpr char kClusterId[] = "simulated";
 constexpr char kStorePath[] = "/store";
-
-std::string AddressOf(int i) { return StrCat("n", i + 1, ":26257"); }
+// Short, so that versions go while transactions that might want them are under way.
+constexpr Duration kGcTtl = std::chrono::seconds(2);
 
 std::map<uint64_t, std::string> Peers() {
   std::map<uint64_t, std::string> peers;
-  for (int i = 0; i < SimCluster::kNodes; ++i) peers[static_cast<uint64_t>(i) + 1] = AddressOf(i);
+  for (int i = 0; i < SimCluster::kNodes; ++i) peers[static_cast<uint64_t>(i) + 1] = SimCluster::AddressOf(i);
   return peers;
 }
 
@@ -54,49 +55,80 @@ struct NodeRoot {
 };
 
 struct ClientRoot {
-  ClientRoot(SimProcess& p)
-      : transport(p.MakeTransport(NodeIdentity(99))),
-        database(kv::MakeDatabase(p.context(), p.runtime(), transport.get(), {.sender = {.bootstrap = {AddressOf(0), AddressOf(1), AddressOf(2)}}, .coordinator = {}})) {}
+  ClientRoot(SimProcess& p, PeerIdentity identity, ChannelFaults* faults, const kv::CoordinatorOptions& coordinator)
+      : transport(p.MakeTransport(std::move(identity))),
+        streams(p.context(), transport.get()),
+        channel(p.context(), &p.random(), &streams, faults),
+        database(kv::MakeDatabase(p.context(), &p.random(), &channel,
+                                  {.sender = {.bootstrap = {SimCluster::AddressOf(0), SimCluster::AddressOf(1), SimCluster::AddressOf(2)}}, .coordinator = coordinator})) {}
   std::unique_ptr<Transport> transport;
-  std::unique_ptr<kv::Database> database;
+  kv::StreamChannel streams;
+  FaultyChannel channel;
+  std::unique_ptr<kv::ClientDatabase> database;
 };
 
 }  // namespace
 
-SimCluster::SimCluster(uint64_t seed) : sim_(seed), nodes_(kNodes) {
+std::string SimCluster::AddressOf(int i) { return StrCat("n", i + 1, ":26257"); }
+
+SimCluster::SimCluster(const ClusterOptions& options) : options_(options), sim_(options.seed), hosts_(kNodes) {
   for (int i = 0; i < kNodes; ++i) {
-    NodeHost& host = nodes_[static_cast<size_t>(i)];
+    NodeHost& host = hosts_[static_cast<size_t>(i)];
     host.process = sim_.AddProcess(StrCat("n", i + 1));
-    host.engine_random = std::make_unique<SeededRandom>(seed * 31 + static_cast<uint64_t>(i));
+    host.engine_random = std::make_unique<SeededRandom>(options.seed * 31 + static_cast<uint64_t>(i));
   }
   client_ = sim_.AddProcess("client");
+  ghost_ = sim_.AddProcess("ghost");
 }
 
 SimCluster::~SimCluster() {
-  for (NodeHost& host : nodes_) {
+  for (NodeHost& host : hosts_) {
     if (host.process->alive()) host.process->Crash();
   }
-  if (client_->alive()) client_->Crash();
+  for (SimProcess* p : {client_, ghost_}) {
+    if (p->alive()) p->Crash();
+  }
+}
+
+kv::storage::EngineFactory SimCluster::Engines(int i) {
+  NodeHost* host = &hosts_[static_cast<size_t>(i)];
+  return [host](const std::string&) { return kv::storage::OpenModelEngine(host->engine_random.get(), &host->disk); };
+}
+
+void SimCluster::Ended(int i, const char* how, const absl::Status& why) {
+  NodeHost& host = hosts_[static_cast<size_t>(i)];
+  std::string line = StrCat("n", i + 1, " ", how, ": ", why.ToString());
+  sim_.Note(host.process->name(), line);
+  // Damage that was done on purpose: it says so and stays away, as it should.
+  if (host.damaged && absl::IsDataLoss(why)) {
+    host.retired = true;
+  } else {
+    ends_.push_back(std::move(line));
+  }
+  host.process->Crash(CrashKind::kProcess);
+  if (!host.retired) sim_.At((500 + sim_.random().Uniform(2000)) * 1ms, [this, i] { Restart(i); });
 }
 
 void SimCluster::BootNode(int i) {
-  NodeHost* host = &nodes_[static_cast<size_t>(i)];
-  host->process->Boot([this, i, host](SimProcess& p) -> std::shared_ptr<void> {
+  hosts_[static_cast<size_t>(i)].process->Boot([this, i](SimProcess& p) -> std::shared_ptr<void> {
     uint64_t id = static_cast<uint64_t>(i) + 1;
     auto root = std::make_shared<NodeRoot>(p, NodeIdentity(id));
-    kv::NodeOptions options{.store_path = kStorePath, .node_id = id, .cluster_id = kClusterId, .peers = Peers(), .version = "sim",
-                            .on_fatal = [this, i](absl::Status why) {
-                              sim_.Note(StrCat("n", i + 1), StrCat("fatal: ", why.ToString()));
-                              nodes_[static_cast<size_t>(i)].process->Crash();
-                            }};
-    auto engines = [host](const std::string&) { return kv::storage::OpenModelEngine(host->engine_random.get(), &host->disk); };
-    root->node = std::make_unique<kv::Node>(p.context(), p.runtime(), &root->transport, engines, std::move(options));
+    kv::NodeOptions options{.store_path = kStorePath, .node_id = id, .cluster_id = kClusterId, .peers = Peers(), .version = "sim"};
+    options.gc = {.default_ttl = kGcTtl, .versions_per_batch = 20};
+    options.tune_store = [this](kv::StoreOptions& store) {
+      store.log_segment_bytes = options_.log_segment_bytes;
+      store.log_cache_bytes = options_.log_cache_bytes;
+      store.truncation.idle_interval = options_.truncation_interval;
+      store.truncation.tail_entries = options_.truncation_tail;
+    };
+    options.on_fatal = [this, i](absl::Status why) { Ended(i, "stopped itself", why); };
+    root->node = std::make_unique<kv::Node>(p.context(), p.runtime(), &root->transport, Engines(i), std::move(options));
     auto port = root->transport.Listen(AddressOf(i));
     CHECK_OK(port.status());
     kv::Node* node = root->node.get();
     p.Spawn([this, i, node](Context ctx) -> Task<void> {
       absl::Status started = co_await node->Start(ctx);
-      if (!started.ok()) sim_.Note(StrCat("n", i + 1), StrCat("start failed: ", started.ToString()));
+      if (!started.ok() && !ctx.done()) Ended(i, "does not start", started);
     });
     return root;
   });
@@ -104,39 +136,100 @@ void SimCluster::BootNode(int i) {
 
 absl::Status SimCluster::Start() {
   for (int i = 0; i < kNodes; ++i) {
-    NodeHost* host = &nodes_[static_cast<size_t>(i)];
-    auto engines = [host](const std::string&) { return kv::storage::OpenModelEngine(host->engine_random.get(), &host->disk); };
+    SimProcess* process = node(i);
     RETURN_IF_ERROR(sim_.Run(
-        host->process,
+        process,
         [&](Context ctx) -> Task<absl::Status> {
-          co_return co_await kv::InitNodeStore(ctx, host->process->runtime(), engines, kStorePath, kClusterId, static_cast<uint64_t>(i) + 1, kNodes);
+          co_return co_await kv::InitNodeStore(ctx, process->runtime(), Engines(i), kStorePath, kClusterId, static_cast<uint64_t>(i) + 1, kNodes);
         },
         60s));
   }
   for (int i = 0; i < kNodes; ++i) BootNode(i);
-  client_->Boot([](SimProcess& p) -> std::shared_ptr<void> { return std::make_shared<ClientRoot>(p); });
+  for (SimProcess* p : {client_, ghost_}) {
+    p->Boot([this](SimProcess& host) { return MakeClient(host, NodeIdentity(99)); });
+  }
   return absl::OkStatus();
 }
 
-kv::Database* SimCluster::database() { return client_->root<ClientRoot>()->database.get(); }
+std::shared_ptr<void> SimCluster::MakeClient(SimProcess& process, PeerIdentity identity) {
+  return std::make_shared<ClientRoot>(process, std::move(identity), &channel_faults_, options_.coordinator);
+}
 
-void SimCluster::Crash(int i) {
-  if (alive(i)) node(i)->Crash();
+kv::ClientDatabase* SimCluster::DatabaseOf(SimProcess* process) { return process->alive() ? process->root<ClientRoot>()->database.get() : nullptr; }
+kv::BatchChannel* SimCluster::ChannelOf(SimProcess* process) { return &process->root<ClientRoot>()->channel; }
+Transport* SimCluster::TransportOf(SimProcess* process) { return process->root<ClientRoot>()->transport.get(); }
+kv::ClientDatabase* SimCluster::database() { return DatabaseOf(client_); }
+kv::ClientDatabase* SimCluster::ghost_database() { return DatabaseOf(ghost_); }
+
+void SimCluster::Crash(int i, CrashKind kind) {
+  if (alive(i)) node(i)->Crash(kind);
 }
 
 void SimCluster::Restart(int i) {
-  if (!alive(i)) node(i)->Restart();
+  if (!alive(i) && !retired(i)) node(i)->Restart();
+}
+
+void SimCluster::CrashGhost() {
+  if (ghost_->alive()) ghost_->Crash();
+}
+
+void SimCluster::RestartGhost() {
+  if (!ghost_->alive()) ghost_->Restart();
+}
+
+void SimCluster::SetFull(int i, bool full) {
+  hosts_[static_cast<size_t>(i)].disk.full = full;
+  SimDisk& disk = node(i)->disk();
+  disk.faults.capacity = full ? disk.BytesUsed() + sim_.random().Uniform(16 << 10) : ~uint64_t{0};
 }
 
 void SimCluster::Heal() {
   sim_.net().HealAll();
   sim_.net().SetDefaultLink(LinkProfile());
+  channel_faults_.lose_answer = channel_faults_.duplicate = 0;
   for (int i = 0; i < kNodes; ++i) {
     if (node(i)->paused()) node(i)->Resume();
     node(i)->disk().faults = DiskFaults();
     node(i)->disk().Thaw();
+    hosts_[static_cast<size_t>(i)].disk.full = false;
     Restart(i);
   }
+  RestartGhost();
+}
+
+// ------------------------------------------------------------------------------------------------------- are replicas the same
+
+kv::storage::ModelMaps SimCluster::StateOf(int i) const {
+  const kv::storage::ModelDisk& disk = hosts_[static_cast<size_t>(i)].disk;
+  kv::storage::ModelMaps maps = disk.flushed;
+  for (const auto& batch : disk.unflushed) kv::storage::ApplyToMaps(batch, &maps);
+  return maps;
+}
+
+std::string SimCluster::CompareReplicas() const {
+  int first = -1;
+  kv::storage::ModelMaps reference;
+  for (int i = 0; i < kNodes; ++i) {
+    const NodeHost& host = hosts_[static_cast<size_t>(i)];
+    if (host.damaged) continue;
+    if (!host.process->alive()) return StrCat("n", i + 1, " is down");
+    kv::storage::ModelMaps maps = StateOf(i);
+    if (first < 0) {
+      first = i;
+      reference = std::move(maps);
+      continue;
+    }
+    for (int cf : {0, 1}) {  // versions and locks; the third holds each replica's own state
+      const auto &a = reference[static_cast<size_t>(cf)], &b = maps[static_cast<size_t>(cf)];
+      auto x = a.begin();
+      auto y = b.begin();
+      while (x != a.end() && y != b.end() && *x == *y) ++x, ++y;
+      if (x == a.end() && y == b.end()) continue;
+      const auto& key = x != a.end() ? x->first : y->first;
+      return StrCat("n", first + 1, " (", a.size(), " rows) and n", i + 1, " (", b.size(), " rows) differ in ", cf == 0 ? "versions" : "locks", " at ", kv::keys::Pretty(key));
+    }
+  }
+  return "";
 }
 
 }  // namespace insula::simtest

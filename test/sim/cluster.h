@@ -1,56 +1,104 @@
-// A simulated KV cluster: three real nodes (kv/server/node.h: Raft, MVCC, transactions) on simulated hosts, and a client host.
+// A simulated KV cluster: three real nodes (kv/server/node.h: Raft, MVCC, transactions) on simulated hosts, and hosts of clients.
 //
 //   n1, n2, n3    Node over the model engine; crash and restart keep what the disks kept
-//   client        DistSender and Database with a node's identity, so that workloads reach any key
+//   client        the workloads' host: a database with a node's identity, so that they reach any key; never crashes
+//   ghost         like it, but dies in the middle of its transactions: what it leaves must not stay in the way
+//
+// A node that ends by itself (its disk failed, its clock is wrong, it cannot start) is brought back after a while, as a supervisor
+// would; one whose disk was damaged on purpose may refuse for good, and then stays down.
 #ifndef INSULA_TEST_SIM_CLUSTER_H_
 #define INSULA_TEST_SIM_CLUSTER_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "base/runtime/random.h"
 #include "base/sim/net.h"
 #include "base/sim/simulation.h"
-#include "kv/api/txn.h"
+#include "kv/client/database.h"
 #include "kv/storage/model_engine.h"
+#include "test/sim/channel.h"
 
 namespace insula::simtest {
+
+struct ClusterOptions {
+  uint64_t seed = 0;
+  kv::CoordinatorOptions coordinator;
+  // Of the stores; small ones reach truncation, segments' ends and snapshots within a run.
+  uint64_t log_segment_bytes = 16 << 20;
+  uint64_t log_cache_bytes = 32 << 20;
+  Duration truncation_interval = std::chrono::seconds(60);
+  uint64_t truncation_tail = 256;
+};
 
 class SimCluster {
  public:
   static constexpr int kNodes = 3;
 
-  explicit SimCluster(uint64_t seed);
+  explicit SimCluster(const ClusterOptions& options);
   ~SimCluster();
 
   Simulation& sim() { return sim_; }
-  SimProcess* node(int i) { return nodes_[static_cast<size_t>(i)].process; }  // 0…2
+  SimProcess* node(int i) { return hosts_[static_cast<size_t>(i)].process; }  // 0…2
   SimProcess* client() { return client_; }
-  // Initialises the stores and starts everything. Not OK: the cluster did not come up within a virtual minute.
+  static std::string AddressOf(int i);
+  // Initialises the stores and starts everything.
   absl::Status Start();
-  // Of the client process; never crashed.
-  kv::Database* database();
+  // Of the client's process.
+  kv::ClientDatabase* database();
+  // Of the ghost's; null while it is dead.
+  kv::ClientDatabase* ghost_database();
+  // What happens to the batches of the client, the ghost and of pods.
+  ChannelFaults& channel_faults() { return channel_faults_; }
+  // A database for `process` with an identity of its own, kept by what Boot gets.
+  std::shared_ptr<void> MakeClient(SimProcess& process, PeerIdentity identity);
+  static kv::ClientDatabase* DatabaseOf(SimProcess* process);
+  static kv::BatchChannel* ChannelOf(SimProcess* process);
+  static Transport* TransportOf(SimProcess* process);
 
   // Faults.
-  void Crash(int i);
+  void Crash(int i, CrashKind kind = CrashKind::kAny);
   void Restart(int i);
-  bool alive(int i) { return nodes_[static_cast<size_t>(i)].process->alive(); }
-  // Ends all faults: every node runs, every link works, disks are quick.
+  bool alive(int i) { return node(i)->alive(); }
+  void CrashGhost();
+  void RestartGhost();
+  // The state engine's part of a full disk.
+  void SetFull(int i, bool full);
+  // From now on the node may refuse to start for good: its disk was damaged.
+  void MarkDamaged(int i) { hosts_[static_cast<size_t>(i)].damaged = true; }
+  bool damaged(int i) const { return hosts_[static_cast<size_t>(i)].damaged; }
+  bool retired(int i) const { return hosts_[static_cast<size_t>(i)].retired; }
+  // Ends all faults: every node runs (but those that are damaged for good), every link works, disks are quick, clocks are right.
   void Heal();
+
+  // Nodes that ended by themselves: why. Anything but full and failing disks, wrong clocks and damage is a violation.
+  const std::vector<std::string>& ends() const { return ends_; }
+  // Empty: the state engines of all sound nodes hold the same versions and locks. Else what differs.
+  std::string CompareReplicas() const;
 
  private:
   struct NodeHost {
     SimProcess* process = nullptr;
     kv::storage::ModelDisk disk;
     std::unique_ptr<SeededRandom> engine_random;
-    bool booted = false;
+    bool damaged = false;
+    bool retired = false;
   };
   void BootNode(int i);
+  void Ended(int i, const char* how, const absl::Status& why);
+  kv::storage::EngineFactory Engines(int i);
+  kv::storage::ModelMaps StateOf(int i) const;
 
+  const ClusterOptions options_;
   Simulation sim_;
-  std::vector<NodeHost> nodes_;
+  ChannelFaults channel_faults_;
+  std::vector<NodeHost> hosts_;
   SimProcess* client_ = nullptr;
+  SimProcess* ghost_ = nullptr;
+  std::vector<std::string> ends_;
 };
 
 }  // namespace insula::simtest

@@ -41,6 +41,9 @@ class TestLoop : public Executor, private Clock {
     }
   }
 
+  // How many timers are set.
+  size_t timers() const { return timers_.size(); }
+
   // Lets `duration` of time pass, running what becomes due.
   void RunFor(Duration duration) {
     MonoTime end = now_ + duration;

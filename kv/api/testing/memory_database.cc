@@ -91,6 +91,7 @@ class MemoryTxn : public Txn {
 
   Task<absl::StatusOr<ScanPage>> Scan(const Context& ctx, ScanSpec spec) override {
     CO_RETURN_IF_ERROR(co_await Enter(ctx));
+    SeeDirectWrites(spec.start, spec.end);
     if (options_.isolation == Isolation::kSerializable) spans_.emplace_back(spec.start, spec.end);
     ScanPage page;
     uint64_t bytes = 0;
@@ -125,6 +126,7 @@ class MemoryTxn : public Txn {
 
   Task<absl::StatusOr<std::optional<size_t>>> InsertMany(const Context& ctx, std::vector<KeyValue> rows) override {
     CO_RETURN_IF_ERROR(co_await Enter(ctx));
+    if (std::shared_ptr<Fresh> fresh = DirectPlace(rows)) co_return co_await InsertDirectly(ctx, fresh.get(), std::move(rows));
     std::set<std::string_view> seen;
     for (size_t i = 0; i < rows.size(); ++i) {
       const std::string& key = rows[i].key;
@@ -157,6 +159,13 @@ class MemoryTxn : public Txn {
     co_return absl::OkStatus();
   }
 
+  void DeclareFresh(std::string prefix, std::function<Task<absl::Status>(const Context&)> prepare) override {
+    if (options_.isolation == Isolation::kReadCommitted) fresh_.push_back(std::make_shared<Fresh>(Fresh{std::move(prefix), ++sequence_, std::move(prepare)}));
+  }
+  void CloseFresh() override {
+    for (auto& f : fresh_) f->open = false;
+  }
+
   void SetFence(std::string key, std::optional<std::string> expected) override { fences_[std::move(key)] = std::move(expected); }
 
   Savepoint CreateSavepoint() override { return sequence_; }
@@ -164,6 +173,13 @@ class MemoryTxn : public Txn {
   Task<absl::Status> RollbackTo(const Context& ctx, Savepoint savepoint) override {
     CHECK(!finished_);
     if (aborted_) co_return PgError("25P02", "current transaction is aborted, commands ignored until end of transaction block");
+    std::erase_if(fresh_, [&](const auto& f) { return f->declared > savepoint; });
+    for (auto& f : fresh_) {
+      if (f->prepared > savepoint) f->prepared = 0;
+      if (f->last_write <= savepoint) continue;
+      failed_ = true;
+      co_return PgError(sqlstate::kSerializationFailure, "direct writes cannot be taken back");
+    }
     for (auto it = buffer_.begin(); it != buffer_.end();) {
       auto& writes = it->second;
       while (!writes.empty() && writes.back().sequence > savepoint) writes.pop_back();
@@ -217,6 +233,50 @@ class MemoryTxn : public Txn {
     uint32_t sequence;
     std::optional<std::string> value;
   };
+
+  // As in kv/client/direct_writes.h.
+  struct Fresh {
+    std::string prefix;
+    uint32_t declared = 0;
+    std::function<Task<absl::Status>(const Context&)> prepare;
+    uint32_t prepared = 0, last_write = 0;
+    Timestamp newest{};
+    bool open = true;
+  };
+
+  // A statement that reads what it has written directly sees it.
+  void SeeDirectWrites(std::string_view start, std::string_view end) {
+    for (const auto& f : fresh_) {
+      if (f->newest > read_ts_ && end > f->prefix && (start < f->prefix || start.starts_with(f->prefix))) read_ts_ = store_->Tick();
+    }
+  }
+
+  std::shared_ptr<Fresh> DirectPlace(const std::vector<KeyValue>& rows) const {
+    if (rows.size() < 100) return nullptr;
+    for (const auto& f : fresh_) {
+      auto usable = [&](const KeyValue& row) { return row.key.starts_with(f->prefix) && !buffer_.contains(row.key) && !held_.contains(row.key); };
+      if (f->open && std::all_of(rows.begin(), rows.end(), usable)) return f;
+    }
+    return nullptr;
+  }
+
+  Task<absl::StatusOr<std::optional<size_t>>> InsertDirectly(const Context& ctx, Fresh* fresh, std::vector<KeyValue> rows) {
+    if (fresh->prepared == 0) {
+      CO_RETURN_IF_ERROR(co_await Fail(fresh->prepare(ctx)));
+      fresh->prepared = sequence_;
+    }
+    std::set<std::string_view> seen;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      if (!seen.insert(rows[i].key).second || store_->Read(rows[i].key, Timestamp::Max())) co_return std::optional<size_t>(i);
+    }
+    fresh->last_write = ++sequence_;
+    const Timestamp at = fresh->newest = store_->Tick();
+    for (KeyValue& row : rows) {
+      stats_.bytes_written += row.key.size() + row.value.size();
+      store_->data[std::move(row.key)].push_back({at, std::move(row.value)});
+    }
+    co_return std::optional<size_t>();
+  }
 
   // What every operation starts with.
   Task<absl::Status> Enter(const Context& ctx) {
@@ -291,6 +351,7 @@ class MemoryTxn : public Txn {
   // not null), while point reads lock absent keys, too.
   Task<absl::StatusOr<std::optional<std::string>>> ReadOne(const Context& ctx, const std::string& key, ReadOptions options, bool* skipped) {
     ++stats_.requests;
+    SeeDirectWrites(key, key + '\0');
     if (options.lock != LockStrength::kNone) {
       const auto* own = Buffered(key);
       bool visible = own != nullptr ? own->has_value() : store_->Read(key, Timestamp::Max()).has_value();
@@ -415,6 +476,7 @@ class MemoryTxn : public Txn {
   std::map<std::string, std::optional<std::string>> fences_;
   std::vector<std::pair<std::string, std::string>> spans_;  // read, for SERIALIZABLE
   std::set<std::string> held_;
+  std::vector<std::shared_ptr<Fresh>> fresh_;
   uint32_t sequence_ = 0;
   uint64_t unflushed_ = 0;
   bool failed_ = false, aborted_ = false, finished_ = false;
@@ -435,6 +497,12 @@ Task<absl::StatusOr<int64_t>> MemoryDatabase::Increment(const Context& ctx, std:
   if (__builtin_add_overflow(now, by, &next)) co_return absl::OutOfRangeError("counter overflow");
   store_->data[key].push_back({store_->Tick(), StrCat(next)});
   co_return next;
+}
+
+Task<absl::Status> MemoryDatabase::ClearRange(const Context& ctx, std::string start, std::string end) {
+  CO_RETURN_IF_ERROR(co_await ctx.Yield());
+  store_->data.erase(store_->data.lower_bound(start), store_->data.lower_bound(end));
+  co_return absl::OkStatus();
 }
 
 std::map<std::string, std::string> MemoryDatabase::Dump(std::string prefix) const {

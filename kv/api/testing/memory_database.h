@@ -30,6 +30,8 @@ class MemoryDatabase : public Database {
   std::unique_ptr<Txn> Begin(TxnOptions options) override;
   Task<absl::StatusOr<int64_t>> Increment(const Context& ctx, std::string key, int64_t by) override;
 
+  Task<absl::Status> ClearRange(const Context& ctx, std::string start, std::string end) override;
+
   // What is committed now: keys that start with `prefix`.
   std::map<std::string, std::string> Dump(std::string prefix) const;
   size_t locked_keys() const;

@@ -75,6 +75,7 @@ class LocalGroup : public RangeGroup {
       stats_ -= command.split->right_stats;
     }
     machine_->AfterApply({&command, applied_, lease_.sequence, true});
+    if (on_applied) on_applied();
     if (command.split) {
       if (on_split_) on_split_(*command.split);
       machine_->AfterSplit(*command.split, nullptr);
@@ -106,6 +107,7 @@ class LocalGroup : public RangeGroup {
   bool lose_answer = false;  // of the next proposal, which is applied
   absl::Status next_proposal_error;
   absl::Status disk;
+  std::function<void()> on_applied;  // after each entry
 
  private:
   v1::RangeDescriptor descriptor_;

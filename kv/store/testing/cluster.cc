@@ -66,6 +66,7 @@ std::shared_ptr<void> TestCluster::Boot(SimProcess& process, int i) {
   options.factory = [](RangeGroup* group) { return std::make_unique<TestMachine>(group); };
   options.truncation = options_.truncation;
   options.log_segment_bytes = options_.log_segment_bytes;
+  options.log_cache_bytes = options_.log_cache_bytes;
   options.on_fatal = [this, i](absl::Status why) { trouble_[i] = std::move(why); };
   auto engines = [this, i, &process](const std::string&) { return storage::OpenModelEngine(&process.random(), &disks_[i]); };
   root->store = std::make_unique<Store>(process.runtime(), root->transport.get(), engines, options);

@@ -45,6 +45,7 @@ class TestMachine : public RangeStateMachine {
 struct TestOptions {
   TruncationOptions truncation;
   uint64_t log_segment_bytes = 64 << 10;
+  uint64_t log_cache_bytes = 32 << 20;
   Duration max_offset = kDefaultMaxOffset;
 };
 

@@ -49,7 +49,18 @@ class Collect : public CopySink {
 
 }  // namespace
 
-SqlWorld::SqlWorld() { CHECK_OK(loop.Run(catalog.Bootstrap(loop.ctx(), "admin", "SCRAM-SHA-256$test"))); }
+SqlWorld::SqlWorld() {
+  catalog.set_clearings(&clearings);
+  CHECK_OK(loop.Run(catalog.Bootstrap(loop.ctx(), "admin", "SCRAM-SHA-256$test")));
+}
+
+void SqlWorld::ClearDropped() {
+  for (int i = 0; i < 2; ++i) {
+    CHECK_OK(loop.Run(clearings.Work(loop.ctx())).status());
+    loop.RunFor(kv::kClearingGrace);
+  }
+  CHECK_OK(loop.Run(clearings.Work(loop.ctx())).status());
+}
 
 // What a statement's functions, limits and context live in.
 struct SqlSession::Statement {
@@ -209,6 +220,7 @@ Task<absl::StatusOr<std::string>> SqlSession::Control(const Context& ctx, const 
       co_return "ROLLBACK";
     }
     case A::kSavepoint:
+      txn_->CloseFresh();
       savepoints_[t.savepoint] = {txn_->CreateSavepoint(), catalog_->Mark()};
       co_return "SAVEPOINT";
     case A::kRollbackTo:

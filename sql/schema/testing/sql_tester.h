@@ -20,6 +20,7 @@
 #include "kv/api/testing/test_loop.h"
 #include "sql/catalog/catalog.h"
 #include "sql/catalog/catalog_functions.h"
+#include "sql/catalog/clearings.h"
 #include "sql/exec/executor.h"
 #include "sql/schema/ddl.h"
 
@@ -28,9 +29,13 @@ namespace insula::sql {
 // What all sessions of a test share.
 struct SqlWorld {
   SqlWorld();
+  // Lets the time pass after which dropped rows may be cleared, and clears them.
+  void ClearDropped();
   TestLoop loop;
   kv::MemoryDatabase db;
   Catalog catalog{&db, "K"};
+  // Does what a pod's background task does when `clearings.Work` is called.
+  Clearings clearings{loop.ctx(), &db, catalog.layout()};
   SeededRandom random{1};
 };
 

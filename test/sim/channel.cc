@@ -1,0 +1,30 @@
+#include "test/sim/channel.h"
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "base/async/wait.h"
+#include "kv/client/dist_sender.h"
+
+namespace insula::simtest {
+
+Task<kv::CallResult> FaultyChannel::Call(const Context& ctx, std::string address, const kv::v1::BatchRequest& batch) {
+  if (faults_->duplicate > 0 && random_->Chance(faults_->duplicate) && kv::IsReplaySafe(batch)) {
+    ++faults_->duplicates;
+    copies_.Spawn(SendCopy(address, batch, Duration(random_->Uniform(static_cast<uint64_t>(faults_->late.count())))));
+  }
+  kv::CallResult result = co_await inner_->Call(ctx, std::move(address), batch);
+  if (result.status.ok() && faults_->lose_answer > 0 && random_->Chance(faults_->lose_answer)) {
+    ++faults_->answers_lost;
+    co_return kv::CallResult{.status = absl::UnavailableError("the answer was lost"), .maybe_received = true, .response = {}};
+  }
+  co_return result;
+}
+
+Task<void> FaultyChannel::SendCopy(std::string address, kv::v1::BatchRequest batch, Duration late) {
+  if (!(co_await Sleep(copies_.ctx(), late)).ok()) co_return;
+  // Nobody waits for its answer.
+  (void)co_await inner_->Call(copies_.ctx().WithTimeout(5s), std::move(address), batch);
+}
+
+}  // namespace insula::simtest

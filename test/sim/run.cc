@@ -1,0 +1,179 @@
+#include "test/sim/run.h"
+
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "base/check.h"
+#include "base/fault/probe.h"
+#include "base/fault/testing/scoped_mutation.h"
+#include "base/log/log.h"
+#include "base/strings.h"
+#include "test/sim/cluster.h"
+#include "test/sim/faults.h"
+#include "test/sim/workload.h"
+
+namespace insula::simtest {
+namespace {
+
+constexpr Duration kFaultTime = std::chrono::seconds(20);
+constexpr Duration kHealTime = std::chrono::seconds(60);
+constexpr uint64_t kProgress = 5;  // operations of each workload after all faults have ended
+// Tenants get the first keyspaces; the workloads take theirs from here.
+constexpr uint64_t kFirstKeyspace = 20;
+
+ClusterOptions ClusterOfSeed(uint64_t seed) {
+  SeededRandom random(seed ^ 0xc1c1c1c1ull);
+  ClusterOptions options;
+  options.seed = seed;
+  if (random.Chance(0.5)) {  // transactions that spill early
+    options.coordinator.max_buffer_bytes = random.Uniform(2000);
+    options.coordinator.max_one_phase_bytes = 200 + random.Uniform(4000);
+    options.coordinator.write_through_bytes = random.Uniform(2000);
+    options.coordinator.flush_batch_bytes = 100 + random.Uniform(1000);
+    options.coordinator.max_one_phase_refresh_spans = random.Uniform(4);
+    options.coordinator.max_tracked_locks = 1 + random.Uniform(4);
+  }
+  if (random.Chance(0.5)) {  // logs that are forgotten early
+    options.truncation_interval = Duration(500'000'000 + random.Uniform(3'000'000'000));
+    options.truncation_tail = random.Uniform(10);
+  }
+  if (random.Chance(0.5)) options.log_segment_bytes = 32 << 10;
+  if (random.Chance(0.5)) options.log_cache_bytes = random.Uniform(32 << 10);
+  return options;
+}
+
+std::vector<std::string> WorkloadsOf(const RunOptions& options) {
+  if (!options.workload.empty()) return {options.workload};
+  SeededRandom random(options.seed ^ 0x3c3c3c3cull);
+  const auto& names = WorkloadNames();
+  const uint64_t first = random.Uniform(names.size());
+  std::vector<std::string> chosen = {names[first]};
+  if (random.Chance(0.3)) chosen.push_back(names[(first + 1 + random.Uniform(names.size() - 1)) % names.size()]);
+  return chosen;
+}
+
+class Run {
+ public:
+  explicit Run(const RunOptions& options) : options_(options), plan_(FaultPlan::OfSeed(options.seed, options.faults)) {
+    if (options.mutation) mutation_.emplace(*options.mutation);
+    probes_before_ = fault::ProbeHits();
+    result_.seed = options.seed;
+    cluster_ = std::make_unique<SimCluster>(ClusterOfSeed(options.seed));
+    cluster_->sim().set_trace(options.trace);
+    for (const std::string& name : WorkloadsOf(options)) {
+      WorkloadEnv env{.cluster = cluster_.get(),
+                      .seed = options.seed,
+                      .first_keyspace = kFirstKeyspace + workloads_.size() * Workload::kKeyspaces,
+                      .real_time = !plan_.Has(Fault::kJumpBeyond)};
+      workloads_.push_back(MakeWorkload(name, env));
+      CHECK(workloads_.back() != nullptr) << "no workload '" << name << "'";
+      names_.push_back(name);
+      StrAppend(&result_.workloads, result_.workloads.empty() ? "" : "+", name);
+    }
+    faults_ = std::make_unique<Faults>(cluster_.get(), plan_, [this](Random& random) { return workloads_[random.Uniform(workloads_.size())]->RandomKey(random); });
+  }
+
+  RunResult Go() {
+    if (Begin()) {
+      if (!options_.faults.empty()) faults_->Begin();
+      for (auto& workload : workloads_) workload->Start();
+      sim().RunFor(kFaultTime);
+      faults_->End();
+      Finish();
+    }
+    Conclude();
+    return std::move(result_);
+  }
+
+ private:
+  Simulation& sim() { return cluster_->sim(); }
+  void Violation(std::string what) { result_.violations.push_back(std::move(what)); }
+
+  bool Begin() {
+    absl::Status up = cluster_->Start();
+    for (size_t i = 0; i < workloads_.size() && up.ok(); ++i) {
+      up = sim().Run(cluster_->client(), [&](Context ctx) { return workloads_[i]->Prepare(ctx); }, kHealTime);
+    }
+    if (!up.ok()) Violation(StrCat("the cluster did not come up: ", up.ToString()));
+    return up.ok();
+  }
+
+  void Finish() {
+    std::vector<uint64_t> before;
+    for (auto& workload : workloads_) before.push_back(workload->done());
+    auto goes_on = [&] {
+      for (size_t i = 0; i < workloads_.size(); ++i) {
+        if (workloads_[i]->done() < before[i] + kProgress) return false;
+      }
+      return true;
+    };
+    if (!sim().RunUntil(goes_on, kHealTime)) Violation("no progress within a minute after all faults ended");
+    for (auto& workload : workloads_) workload->Stop();
+    auto ended = [&] {
+      for (auto& workload : workloads_) {
+        if (!workload->ended()) return false;
+      }
+      return true;
+    };
+    if (!sim().RunUntil(ended, kHealTime)) Violation("clients do not end within a minute after all faults ended");
+    for (size_t i = 0; i < workloads_.size(); ++i) {
+      absl::Status checked = sim().Run(cluster_->client(), [&](Context ctx) { return workloads_[i]->Check(ctx); }, kHealTime);
+      if (!checked.ok()) Violation(StrCat(names_[i], ": the last look failed: ", checked.ToString()));
+    }
+    CompareReplicas();
+  }
+
+  void CompareReplicas() {
+    std::string difference;
+    for (int tries = 0; tries < 20; ++tries) {
+      sim().RunFor(1s);
+      difference = cluster_->CompareReplicas();
+      if (difference.empty()) return;
+    }
+    Violation(StrCat("replicas differ: ", difference));
+  }
+
+  // What must not be, whatever the workloads saw.
+  void CheckNodes() {
+    const bool disks_fail = plan_.Has(Fault::kWriteError) || plan_.Has(Fault::kReadError) || plan_.Has(Fault::kFullDisk) || plan_.Has(Fault::kBitFlip);
+    if (!disks_fail && !plan_.Has(Fault::kJumpBeyond)) {
+      for (const std::string& end : cluster_->ends()) Violation(StrCat("for no reason: ", end));
+    }
+    if (disks_fail) return;
+    for (const char* probe : {"a damaged replica took no part", "damage in the log was found"}) {
+      if (result_.probes[probe] > 0) Violation(StrCat(probe, ", though no disk had failed"));
+    }
+  }
+
+  void Conclude() {
+    for (const auto& [name, hits] : fault::ProbeHits()) result_.probes[name] = hits - probes_before_[name];
+    CheckNodes();
+    for (size_t i = 0; i < workloads_.size(); ++i) {
+      for (const std::string& violation : workloads_[i]->violations()) Violation(StrCat(names_[i], ": ", violation));
+      for (const auto& [what, n] : workloads_[i]->counts()) result_.counts[StrCat(names_[i], ": ", what)] += n;
+    }
+    result_.faults = faults_->Counts();
+    result_.trace_hash = sim().trace_hash();
+    result_.virtual_seconds = std::chrono::duration<double>(sim().elapsed()).count();
+  }
+
+  const RunOptions options_;
+  const FaultPlan plan_;
+  std::optional<fault::ScopedMutation> mutation_;
+  std::map<std::string, uint64_t> probes_before_;
+  RunResult result_;
+  std::vector<std::string> names_;
+  std::vector<std::unique_ptr<Workload>> workloads_;
+  std::unique_ptr<Faults> faults_;
+  std::unique_ptr<SimCluster> cluster_;  // last: its processes' tasks use the rest
+};
+
+}  // namespace
+
+RunResult RunSeed(const RunOptions& options) {
+  log::SetLevel(options.trace == nullptr ? log::Level::kOff : log::Level::kDebug);
+  return Run(options).Go();
+}
+
+}  // namespace insula::simtest
