@@ -124,7 +124,34 @@ TEST_F(FortifyTest, F2TheBondSurvivesARestart) {
   EXPECT_TRUE(g_.raft(2).Bound());
   EXPECT_EQ(g_.raft(2).lead(), 1u);
   EXPECT_FALSE(g_[2].MayCampaign());
+}
+
+TEST_F(FortifyTest, F9ASleepingLeaderTellsARestartedFollowerAgainWhatIsCommitted) {
+  g_.Elect(1);
+  ASSERT_TRUE(g_[1].Propose("x").ok());
+  g_.Settle();
+  g_.TickAll(3);
+  ASSERT_FALSE(g_[1].NeedsTicks());
+  ASSERT_EQ(g_.nodes[2].applied, std::vector<std::string>{"x"});
+  // The entry is on its disk; that it is committed is not, nor that it was applied.
+  SmallGroup::Node& node = g_.nodes[2];
+  HardState forgotten = g_.raft(2).hard_state();
+  forgotten.commit = node.applied_index = 5;
+  node.storage.SetHardState(forgotten);
+  node.applied.clear();
+  g_.Start(2);
+  ASSERT_TRUE(g_[2].NeedsTicks());
+  int lost = 0;
+  g_.drop = [&](const Message& m) { return m.from == 2 && ++lost <= 1; };
+  for (int i = 0; i < 10 && g_[2].NeedsTicks(); ++i) {  // only those are ticked that ask for it
+    g_[2].Tick();
+    g_.Settle();
+  }
   EXPECT_FALSE(g_[2].NeedsTicks());
+  g_.TickAll(3);
+  EXPECT_EQ(node.applied, std::vector<std::string>{"x"});
+  EXPECT_FALSE(g_[1].NeedsTicks());
+  EXPECT_GT(lost, 1);
 }
 
 TEST_F(FortifyTest, F3ALeaderWithSupportIsNotDisturbed) {

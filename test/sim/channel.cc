@@ -7,20 +7,9 @@
 #include "kv/client/dist_sender.h"
 
 namespace insula::simtest {
-namespace {
-
-// Not yet: seeds show loads of which one range's rows are gone when late copies of DeleteRange are about (README.md).
-bool DeletesRange(const kv::v1::BatchRequest& batch) {
-  for (const auto& request : batch.requests()) {
-    if (request.has_delete_range()) return true;
-  }
-  return false;
-}
-
-}  // namespace
 
 Task<kv::CallResult> FaultyChannel::Call(const Context& ctx, std::string address, const kv::v1::BatchRequest& batch) {
-  if (faults_->duplicate > 0 && random_->Chance(faults_->duplicate) && kv::IsReplaySafe(batch) && !DeletesRange(batch)) {
+  if (faults_->duplicate > 0 && random_->Chance(faults_->duplicate) && kv::IsReplaySafe(batch)) {
     ++faults_->duplicates;
     copies_.Spawn(SendCopy(address, batch, Duration(random_->Uniform(static_cast<uint64_t>(faults_->late.count())))));
   }

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -56,11 +57,17 @@ enum class Fault {
 inline constexpr int kFaultKinds = 26;
 std::string_view NameOf(Fault fault);
 
+// What a seed may choose from if nothing else is said: all but those that README.md says are off, and why.
+std::set<Fault> DefaultFaults();
+// "default", "all", "none" or names ("crash,bit flip"), the first two perhaps less some ("all,-bit flip"); nullopt: there is none of some name.
+std::optional<std::set<Fault>> ParseFaults(std::string_view text);
+
 struct FaultPlan {
   std::set<Fault> enabled;
   Duration interval = std::chrono::milliseconds(1500);  // between faults, about
   bool Has(Fault fault) const { return enabled.contains(fault); }
-  static FaultPlan OfSeed(uint64_t seed);
+  // Of those that are `allowed`; what else the seed chooses does not depend on them.
+  static FaultPlan OfSeed(uint64_t seed, const std::set<Fault>& allowed);
 };
 
 class Faults {

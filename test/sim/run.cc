@@ -55,7 +55,7 @@ std::vector<std::string> WorkloadsOf(const RunOptions& options) {
 
 class Run {
  public:
-  explicit Run(const RunOptions& options) : options_(options), plan_(options.faults ? FaultPlan::OfSeed(options.seed) : FaultPlan()) {
+  explicit Run(const RunOptions& options) : options_(options), plan_(FaultPlan::OfSeed(options.seed, options.faults)) {
     if (options.mutation) mutation_.emplace(*options.mutation);
     probes_before_ = fault::ProbeHits();
     result_.seed = options.seed;
@@ -76,7 +76,7 @@ class Run {
 
   RunResult Go() {
     if (Begin()) {
-      if (options_.faults) faults_->Begin();
+      if (!options_.faults.empty()) faults_->Begin();
       for (auto& workload : workloads_) workload->Start();
       sim().RunFor(kFaultTime);
       faults_->End();

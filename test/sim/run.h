@@ -12,17 +12,19 @@
 #include <map>
 #include <optional>
 #include <ostream>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "base/fault/mutation.h"
+#include "test/sim/faults.h"
 
 namespace insula::simtest {
 
 struct RunOptions {
   uint64_t seed = 0;
   std::string workload;  // "": the seed chooses
-  bool faults = true;
+  std::set<Fault> faults = DefaultFaults();  // that the seed may choose; without any, there is no crash and no partition either
   std::optional<fault::Mutation> mutation;  // a deliberate bug (base/fault/mutation.h)
   std::ostream* trace = nullptr;            // RunSeed only
 };
