@@ -44,7 +44,8 @@ std::unique_ptr<RangeStateMachine> MakeReplica(RangeGroup* group, ReplicaDeps de
 }
 
 std::shared_ptr<Replica> ReplicaOf(const RangeGroup& group) {
-  return static_cast<const ReplicaStateMachine*>(group.state_machine())->replica();
+  const auto* machine = static_cast<const ReplicaStateMachine*>(group.state_machine());
+  return machine == nullptr ? nullptr : machine->replica();
 }
 
 Replica::Replica(RangeGroup* group, ReplicaDeps deps)

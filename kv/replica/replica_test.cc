@@ -131,6 +131,11 @@ class ReplicaTest : public testing::Test, private Sender {
   std::shared_ptr<Replica> replica_;
 };
 
+TEST_F(ReplicaTest, AGroupThatAMessageMadeHasNoReplicaYet) {
+  LocalGroup uninitialized(v1::RangeDescriptor(), engine_.get(), &clock_);
+  EXPECT_EQ(ReplicaOf(uninitialized), nullptr);
+}
+
 TEST_F(ReplicaTest, PlainReadsAndWrites) {
   EXPECT_EQ(Get(kA), "(none)");
   Put(kA, "1");

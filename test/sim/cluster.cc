@@ -189,10 +189,12 @@ void SimCluster::Heal() {
   channel_faults_.lose_answer = channel_faults_.duplicate = 0;
   for (int i = 0; i < kNodes; ++i) {
     if (node(i)->paused()) node(i)->Resume();
+    node(i)->CrashAfterSteps(0);  // not after all
     node(i)->disk().faults = DiskFaults();
     node(i)->disk().Thaw();
     hosts_[static_cast<size_t>(i)].disk.full = false;
     Restart(i);
+    sim_.At(1ms, [this, i] { Restart(i); });  // it may be about to crash at this very moment
   }
   RestartGhost();
 }

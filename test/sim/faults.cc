@@ -227,6 +227,7 @@ void Faults::Crash(int node, bool at_step) {
     cluster_->Crash(node);
   }
   cluster_->sim().At(Between(100ms, 4s), [this, node] {
+    cluster_->node(node)->CrashAfterSteps(0);  // it has had its time
     if (!cluster_->alive(node) && plan_.Has(Fault::kBitFlip)) FlipBit(node);
     cluster_->Restart(node);
   });
