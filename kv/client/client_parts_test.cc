@@ -45,6 +45,26 @@ TEST(RangeCache, OfOverlappingEntriesTheNewerStays) {
   EXPECT_EQ(cache.size(), 1u);
 }
 
+// Else nobody would find what lies beside a newer range whose neighbour's address has not been written yet.
+TEST(RangeCache, OldNewsFillGaps) {
+  RangeCache cache;
+  EXPECT_TRUE(cache.Insert(Range(2, "m", "p", 2)));
+  EXPECT_TRUE(cache.Insert(Range(3, "s", "", 2)));
+  EXPECT_FALSE(cache.Insert(Range(1, "c", "", 1)));
+  EXPECT_EQ(cache.Find("b"), nullptr);
+  for (const char* key : {"c", "l", "p", "r"}) {
+    ASSERT_NE(cache.Find(key), nullptr) << key;
+    EXPECT_EQ(cache.Find(key)->range_id(), 1u) << key;
+  }
+  EXPECT_EQ(cache.Find("d")->end_key(), "m");
+  EXPECT_EQ(cache.Find("q")->start_key(), "p");
+  EXPECT_EQ(cache.Find("q")->end_key(), "s");
+  EXPECT_EQ(cache.Find("n")->range_id(), 2u);
+  EXPECT_EQ(cache.Find("z")->range_id(), 3u);
+  EXPECT_TRUE(cache.Insert(Range(1, "c", "m", 2)));
+  EXPECT_EQ(cache.size(), 4u);
+}
+
 TEST(WriteBuffer, RollsBackToASavepoint) {
   WriteBuffer buffer;
   buffer.Write("a", "1", 1);

@@ -1,5 +1,8 @@
 #include "kv/client/range_cache.h"
 
+#include <utility>
+#include <vector>
+
 #include "kv/keys/keys.h"
 
 namespace insula::kv {
@@ -16,13 +19,34 @@ bool RangeCache::Insert(const v1::RangeDescriptor& range) {
   // The first entry that may overlap: the one before the start, if it reaches over it.
   auto from = ranges_.upper_bound(range.start_key());
   if (from != ranges_.begin() && keys::InBounds(std::prev(from)->second.start_key(), std::prev(from)->second.end_key(), range.start_key())) --from;
-  auto to = from;
-  for (; to != ranges_.end() && (range.end_key().empty() || to->first < range.end_key()); ++to) {
-    if (to->second.generation() > range.generation()) return false;
+  std::vector<v1::RangeDescriptor> left;  // of `range`, between newer entries
+  bool newer = false;
+  std::string at = range.start_key();
+  bool to_the_end = false;  // a newer entry reaches beyond all keys
+  auto keep = [&](const std::string& end) {
+    if (!end.empty() && end <= at) return;
+    v1::RangeDescriptor& piece = left.emplace_back(range);
+    piece.set_start_key(at);
+    piece.set_end_key(end);
+  };
+  for (auto it = from; it != ranges_.end() && (range.end_key().empty() || it->first < range.end_key());) {
+    const v1::RangeDescriptor& entry = it->second;
+    if (entry.generation() <= range.generation()) {
+      it = ranges_.erase(it);
+      continue;
+    }
+    newer = true;
+    keep(entry.start_key());
+    at = entry.end_key();
+    to_the_end = at.empty();
+    ++it;
   }
-  ranges_.erase(from, to);
-  ranges_.emplace(range.start_key(), range);
-  return true;
+  if (!to_the_end) keep(range.end_key());
+  for (v1::RangeDescriptor& piece : left) {
+    std::string start = piece.start_key();
+    ranges_.emplace(std::move(start), std::move(piece));
+  }
+  return !newer;
 }
 
 void RangeCache::Evict(std::string_view key) {

@@ -1,7 +1,7 @@
 // Where ranges are, as far as a client has heard: descriptors by key, who was last seen to hold each lease, nodes' addresses.
 //
-// A hint, never the truth: whoever follows an old entry is set right by the range itself. Entries do not overlap; of two that would,
-// the higher generation stays. Bounded: past kMaxEntries everything is forgotten and learned anew.
+// A hint, never the truth: whoever follows an old entry is set right by the range itself. Entries do not overlap; where two would, the
+// higher generation stays. Bounded: past kMaxEntries everything is forgotten and learned anew.
 // Thread safety: none.
 #ifndef INSULA_KV_CLIENT_RANGE_CACHE_H_
 #define INSULA_KV_CLIENT_RANGE_CACHE_H_
@@ -22,7 +22,8 @@ class RangeCache {
 
   // The range that holds `key`; null: not known. Valid until the cache changes.
   const v1::RangeDescriptor* Find(std::string_view key) const;
-  // Takes note of `range`; false if something newer covers a part of it.
+  // Takes note of `range`. False if something newer covers a part of it: then what lies outside of that is kept, as addresses may be
+  // behind, and whoever asks the range there hears what became of it.
   bool Insert(const v1::RangeDescriptor& range);
   // Forgets what is known of the range of `key`.
   void Evict(std::string_view key);

@@ -208,6 +208,30 @@ kv::storage::ModelMaps SimCluster::StateOf(int i) const {
   return maps;
 }
 
+std::string SimCluster::DescribeLaggards() {
+  std::map<uint64_t, std::map<int, kv::v1::RangeStatus>> ranges;
+  for (int i = 0; i < kNodes; ++i) {
+    if (!alive(i) || node(i)->root<NodeRoot>() == nullptr) continue;
+    kv::v1::NodeStatusRequest request;
+    request.set_include_ranges(true);
+    kv::v1::NodeStatusResponse status;
+    node(i)->root<NodeRoot>()->node->FillStatus(request, &status);
+    for (const auto& range : status.range_list()) ranges[range.range_id()][i] = range;
+  }
+  std::string out;
+  for (const auto& [id, replicas] : ranges) {
+    bool alike = replicas.size() == kNodes;
+    for (const auto& [i, r] : replicas) alike = alike && r.applied_index() == replicas.begin()->second.applied_index();
+    if (alike) continue;
+    StrAppend(&out, out.empty() ? "" : "; ", "range ", id, ":");
+    for (const auto& [i, r] : replicas) {
+      StrAppend(&out, " n", i + 1, " applied ", r.applied_index(), " of ", r.last_index(), " term ", r.term(), " leader n", r.leader_node(), r.leaseholder() ? " (leaseholder)" : "",
+                r.asleep() ? " asleep" : "", ",");
+    }
+  }
+  return out;
+}
+
 std::string SimCluster::CompareReplicas() const {
   int first = -1;
   kv::storage::ModelMaps reference;

@@ -78,6 +78,8 @@ class SimCluster {
   const std::vector<std::string>& ends() const { return ends_; }
   // Empty: the state engines of all sound nodes hold the same versions and locks. Else what differs.
   std::string CompareReplicas() const;
+  // Of each range whose replicas have not applied the same, as each node sees it: for reports of what stands still.
+  std::string DescribeLaggards();
 
  private:
   struct NodeHost {

@@ -121,6 +121,7 @@ class Run {
       absl::Status checked = sim().Run(cluster_->client(), [&](Context ctx) { return workloads_[i]->Check(ctx); }, kHealTime);
       if (!checked.ok()) Violation(StrCat(names_[i], ": the last look failed: ", checked.ToString()));
     }
+    if (!result_.violations.empty()) Violation(StrCat("what stands still: ", cluster_->DescribeLaggards()));
     CompareReplicas();
   }
 

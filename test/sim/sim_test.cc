@@ -60,17 +60,20 @@ TEST_P(FixedSeeds, HoldEveryPromise) {
     if (runs[i].seed % kTwice == 0) runs.push_back(runs[i]);
   }
   std::map<uint64_t, std::set<uint64_t>> traces;  // by seed
+  uint64_t crashes = 0, partitions = 0;
   RunApart(runs, 1, [&](size_t i, const RunResult& result) {
     traces[result.seed].insert(result.trace_hash);
     if (i >= kSeedsPerBatch) return true;
     summary->Add(result);
     for (const auto& violation : result.violations) ADD_FAILURE() << "FAILED seed=" << result.seed << " (" << result.workloads << "): " << violation;
     EXPECT_GE(result.virtual_seconds, 20) << result.seed;
-    EXPECT_GE(CountOf(result, "crash") + CountOf(result, "crash at a step"), 1u) << result.seed;
-    EXPECT_GE(CountOf(result, "partition"), 1u) << result.seed;
+    crashes += CountOf(result, "crash") + CountOf(result, "crash at a step");
+    partitions += CountOf(result, "partition");
     return true;
   });
   EXPECT_EQ(traces.size(), kSeedsPerBatch);
+  EXPECT_GE(crashes, kSeedsPerBatch);
+  EXPECT_GE(partitions, kSeedsPerBatch / 2);
   for (const auto& [seed, hashes] : traces) EXPECT_EQ(hashes.size(), 1u) << "seed " << seed << " gives another trace when it is run again";
 }
 
