@@ -14,6 +14,13 @@ import harness
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TICKS = os.sysconf("SC_CLK_TCK")
+ENOUGH_BATCHES = 1000  # answered since: a load is under way
+REST_AFTER = 60  # seconds after the last tenant was created until nothing is left to be done
+
+
+def observe(seconds):
+    """A window of measurement: what is measured is what happens in it by itself."""
+    time.sleep(seconds)
 
 
 def tool(cluster, name, identity, *args):
@@ -58,12 +65,21 @@ def bytes_to_disk(pid):
         return int(re.search(r"^write_bytes: (\d+)", f.read(), re.M).group(1))
 
 
-def busiest(cluster, seconds=0.5):
-    """The node that answers most batches just now: the leaseholder of what is being written."""
-    nodes = cluster.processes("kv")
-    before = [metric(n, "insula_kv_batches_total") for n in nodes]
-    time.sleep(seconds)
-    return max(zip(nodes, before), key=lambda nb: metric(nb[0], "insula_kv_batches_total") - nb[1])[0]
+def batches(cluster):
+    """Batches answered so far, by node id."""
+    return {n["id"]: metric(n, "insula_kv_batches_total") for n in cluster.processes("kv")}
+
+
+def busiest(cluster):
+    """The node that answers most batches just now: the leaseholder of what is being written. Waits until enough were answered to say."""
+    before = batches(cluster)
+
+    def grown():
+        now = batches(cluster)
+        return {i: n - before.get(i, 0) for i, n in now.items()} if sum(now.values()) - sum(before.values()) >= ENOUGH_BATCHES else None
+
+    more = harness.wait_for("load on the nodes", grown)
+    return max(cluster.processes("kv"), key=lambda n: more.get(n["id"], 0))
 
 
 def all_ready(cluster):
@@ -76,7 +92,6 @@ def bench_failover(cluster, add, trials):
     for _ in range(trials):
         all_ready(cluster)
         load = tool(cluster, "kv_bench", "node.1", "--clients=8", "--seconds=8")
-        time.sleep(2)
         cluster.kill(busiest(cluster), signal.SIGKILL)
         gaps.append(answer(load)["gap_ms"])
     all_ready(cluster)
@@ -112,9 +127,9 @@ def bench_tenants(add, count):
         figures = answer(tool(cluster, "tenant_bench", "client.admin", f"--count={count}"))
         add(f"{count} tenants: creating one, p50", figures["create_p50_ms"], "ms")
         add(f"{count} tenants: creating one, p99", figures["create_p99_ms"], "ms")
-        time.sleep(60)  # what follows is a measurement of rest
+        observe(REST_AFTER)
         began, cpu = time.monotonic(), [cpu_seconds(n["pid"]) for n in nodes]
-        time.sleep(30)
+        observe(30)
         elapsed = time.monotonic() - began
         add(f"{count} tenants at rest: CPU of the busiest node", 100 * max(cpu_seconds(n["pid"]) - c for n, c in zip(nodes, cpu)) / elapsed, "% of a core")
         add(f"{count} tenants: resident memory per replica", max((resident_kb(n["pid"]) - e) / count for n, e in zip(nodes, empty)), "KB")
@@ -146,7 +161,8 @@ def bench_neighbours(cluster, add, seconds):
         subprocess.run(["pgbench", "-i", "-q", urls[-1]], capture_output=True, check=True)
     alone, _ = pgbench_p99(urls[0], seconds, "-R", "10")
     flood = subprocess.Popen(["pgbench", "-n", "-S", "-c", "16", "-R", "1000", "-T", str(seconds + 4), urls[1]], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(2)
+    before = sum(batches(cluster).values())
+    harness.wait_for("the flood", lambda: sum(batches(cluster).values()) - before >= ENOUGH_BATCHES)
     beside, _ = pgbench_p99(urls[0], seconds, "-R", "10")
     flooded = float(re.search(r"tps = ([0-9.]+)", flood.communicate()[0]).group(1))
     add("quiet tenant (10 selects/s), p99 alone", alone, "ms")

@@ -101,7 +101,7 @@ class Levels : public Workload {
       co_return absl::OkStatus();
     });
     if (!both_off || !done.ok()) {
-      (void)Note(done);
+      Note(done);
       co_return;
     }
     Count(StrCat("write skew (", kLevelNames[level], ")"));
@@ -110,7 +110,7 @@ class Levels : public Workload {
 
   Task<void> TurnOn(Context ctx, SeededRandom& random, uint64_t level) {
     const uint64_t pair = random.Uniform(kPairs);
-    (void)Note(co_await Transact(ctx, {.isolation = kLevels[level]}, [&](const Context&, kv::Txn& txn) -> Task<absl::Status> {
+    Note(co_await Transact(ctx, {.isolation = kLevels[level]}, [&](const Context&, kv::Txn& txn) -> Task<absl::Status> {
       for (uint64_t side : {0, 1}) txn.Put(SwitchKey(level, pair, side), "on");
       co_return absl::OkStatus();
     }));
@@ -132,7 +132,7 @@ class Levels : public Workload {
   Task<void> Regret(Context ctx, SeededRandom& random, uint64_t level) {
     const uint64_t note = random.Uniform(4);
     const bool again = random.Chance(0.5);
-    (void)Note(co_await Transact(ctx, {.isolation = kLevels[level]}, [&](const Context& limited, kv::Txn& txn) -> Task<absl::Status> {
+    Note(co_await Transact(ctx, {.isolation = kLevels[level]}, [&](const Context& limited, kv::Txn& txn) -> Task<absl::Status> {
       CO_RETURN_IF_ERROR(co_await txn.BeginStatement(limited));
       txn.Put(NoteKey(0, note), "kept");
       CO_RETURN_IF_ERROR(co_await txn.FlushIfLarge(limited));
@@ -151,7 +151,7 @@ class Levels : public Workload {
   Task<void> AddChild(Context ctx, SeededRandom& random) {
     const uint64_t parent = random.Uniform(kParents), child = random.Uniform(20);
     const kv::Isolation level = random.Chance(0.5) ? kv::Isolation::kReadCommitted : kv::Isolation::kSnapshot;
-    (void)Note(co_await Transact(ctx, {.isolation = level}, [&](const Context& limited, kv::Txn& txn) -> Task<absl::Status> {
+    Note(co_await Transact(ctx, {.isolation = level}, [&](const Context& limited, kv::Txn& txn) -> Task<absl::Status> {
       CO_RETURN_IF_ERROR(co_await txn.BeginStatement(limited));
       CO_ASSIGN_OR_RETURN(auto there, co_await txn.Get(limited, ParentKey(parent), {.lock = kv::LockStrength::kShared}));
       CO_RETURN_IF_ERROR(co_await Sleep(limited, Duration(random.Uniform(50'000'000))));
@@ -167,7 +167,7 @@ class Levels : public Workload {
   // Locks the parent, clears its children as it finds them, then removes it.
   Task<void> RemoveParent(Context ctx, SeededRandom& random) {
     const uint64_t parent = random.Uniform(kParents);
-    (void)Note(co_await Transact(ctx, {.isolation = kv::Isolation::kReadCommitted}, [&](const Context& limited, kv::Txn& txn) -> Task<absl::Status> {
+    Note(co_await Transact(ctx, {.isolation = kv::Isolation::kReadCommitted}, [&](const Context& limited, kv::Txn& txn) -> Task<absl::Status> {
       CO_RETURN_IF_ERROR(co_await txn.BeginStatement(limited));
       CO_ASSIGN_OR_RETURN(auto there, co_await txn.Get(limited, ParentKey(parent), {.lock = kv::LockStrength::kExclusive}));
       if (!there) co_return absl::OkStatus();
@@ -181,10 +181,11 @@ class Levels : public Workload {
   }
 
   Task<void> Look(Context ctx) {
-    (void)co_await Transact(ctx, {.isolation = kv::Isolation::kSnapshot, .read_only = true}, [this](const Context& limited, kv::Txn& txn) -> Task<absl::Status> {
+    absl::Status looked = co_await Transact(ctx, {.isolation = kv::Isolation::kSnapshot, .read_only = true}, [this](const Context& limited, kv::Txn& txn) -> Task<absl::Status> {
       CO_RETURN_IF_ERROR(co_await LookForLeftovers(limited, txn));
       co_return co_await LookForOrphans(limited, txn);
     });
+    Count(looked.ok() ? "looks" : "looks that failed");
   }
 
   Task<absl::Status> LookForLeftovers(const Context& ctx, kv::Txn& txn) {
