@@ -71,6 +71,21 @@ void JoinScan(v1::ScanResponse&& from, v1::ScanResponse* into) {
   if (from.has_resume()) *into->mutable_resume() = std::move(*from.mutable_resume());
 }
 
+// Each part may leave something. Resolving or clearing twice does no harm: what is left is from where the first of them stopped to the
+// last one's end.
+template <typename Answer>
+void JoinRest(const Answer& from, Answer* into) {
+  if (!from.has_resume()) return;
+  const v1::Span& rest = from.resume();
+  if (!into->has_resume()) {
+    *into->mutable_resume() = rest;
+    return;
+  }
+  v1::Span* whole = into->mutable_resume();
+  if (rest.key() < whole->key()) whole->set_key(rest.key());
+  if (rest.end_key() > whole->end_key()) whole->set_end_key(rest.end_key());
+}
+
 }  // namespace
 
 bool IsLimited(const v1::BatchRequest& batch) {
@@ -114,14 +129,11 @@ void JoinResponse(const v1::Request& part, v1::Response&& from, v1::Response* in
         into->mutable_query_locks()->MergeFrom(from.query_locks());
         break;
       case v1::Response::kResolveIntent:
-        // Resolving twice does no harm: what is left begins where the first part stopped.
-        if (from.resolve_intent().has_resume() && !into->resolve_intent().has_resume()) {
-          *into->mutable_resolve_intent()->mutable_resume() = from.resolve_intent().resume();
-        }
+        JoinRest(from.resolve_intent(), into->mutable_resolve_intent());
         break;
       case v1::Response::kClearRange:
         into->mutable_clear_range()->set_versions(into->clear_range().versions() + from.clear_range().versions());
-        if (from.clear_range().has_resume() && !into->clear_range().has_resume()) *into->mutable_clear_range()->mutable_resume() = from.clear_range().resume();
+        JoinRest(from.clear_range(), into->mutable_clear_range());
         break;
       default:
         break;

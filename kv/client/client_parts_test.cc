@@ -131,6 +131,46 @@ TEST(BatchSplit, ClipsASpanRangeByRange) {
   EXPECT_EQ(next, "");
 }
 
+// Two ranges that both had more intents than they resolve at a time: neither's rest is forgotten.
+TEST(BatchSplit, WhatSeveralPartsLeaveUnresolvedIsLeftOfTheWhole) {
+  v1::Request resolve;
+  resolve.mutable_resolve_intent()->set_key("b");
+  resolve.mutable_resolve_intent()->set_end_key("x");
+  for (bool swapped : {false, true}) {
+    v1::Response first, second, whole;
+    first.mutable_resolve_intent()->mutable_resume()->set_key("d");
+    first.mutable_resolve_intent()->mutable_resume()->set_end_key("g");
+    second.mutable_resolve_intent()->mutable_resume()->set_key("k");
+    second.mutable_resolve_intent()->mutable_resume()->set_end_key("x");
+    if (swapped) first.Swap(&second);
+    JoinResponse(resolve, std::move(first), &whole);
+    JoinResponse(resolve, std::move(second), &whole);
+    EXPECT_EQ(whole.resolve_intent().resume().key(), "d");
+    EXPECT_EQ(whole.resolve_intent().resume().end_key(), "x");
+  }
+}
+
+TEST(BatchSplit, WhatSeveralPartsLeaveUnclearedIsLeftOfTheWhole) {
+  v1::Request clear;
+  clear.mutable_clear_range()->set_key("b");
+  clear.mutable_clear_range()->set_end_key("x");
+  for (bool swapped : {false, true}) {
+    v1::Response first, second, whole;
+    first.mutable_clear_range()->set_versions(2);
+    first.mutable_clear_range()->mutable_resume()->set_key("d");
+    first.mutable_clear_range()->mutable_resume()->set_end_key("g");
+    second.mutable_clear_range()->set_versions(3);
+    second.mutable_clear_range()->mutable_resume()->set_key("k");
+    second.mutable_clear_range()->mutable_resume()->set_end_key("x");
+    if (swapped) first.Swap(&second);
+    JoinResponse(clear, std::move(first), &whole);
+    JoinResponse(clear, std::move(second), &whole);
+    EXPECT_EQ(whole.clear_range().versions(), 5u);
+    EXPECT_EQ(whole.clear_range().resume().key(), "d");
+    EXPECT_EQ(whole.clear_range().resume().end_key(), "x");
+  }
+}
+
 TEST(BatchSplit, JoinsRowsAndSaysWhatIsLeft) {
   v1::Request scan, part;
   scan.mutable_scan()->set_key("b");

@@ -67,6 +67,13 @@ class ClearingsTest : public testing::Test {
     }
     return count;
   }
+  // A transaction that has written 1000 rows directly.
+  std::unique_ptr<kv::Txn> Loading(Pod& pod) {
+    auto txn = Begin(pod);
+    DeclareFresh(pod, txn.get());
+    Insert(*txn, Rows(0, 1000));
+    return txn;
+  }
   // What a new transaction sees.
   size_t StoredRows(Pod& pod) { return CountIn(*Begin(pod), layout_.Table(kStorage)); }
   size_t Entries(Pod& pod) { return CountIn(*Begin(pod), layout_.ClearingSpan()); }
@@ -101,9 +108,7 @@ TEST_F(ClearingsTest, RowsThatCommitStay) {
 
 TEST_F(ClearingsTest, RowsOfARollbackGoAtOnce) {
   auto pod = NewPod();
-  auto txn = Begin(*pod);
-  DeclareFresh(*pod, txn.get());
-  Insert(*txn, Rows(0, 1000));
+  auto txn = Loading(*pod);
   Ok(loop_.Run(txn->Rollback(ctx_)));
   EXPECT_EQ(StoredRows(*pod), 1000u);
   pod->clearings->Kick();
@@ -114,9 +119,7 @@ TEST_F(ClearingsTest, RowsOfARollbackGoAtOnce) {
 
 TEST_F(ClearingsTest, ANewPodClearsWhatADeadOneLeft) {
   auto dead = NewPod();
-  auto txn = Begin(*dead);
-  DeclareFresh(*dead, txn.get());
-  Insert(*txn, Rows(0, 1000));
+  auto txn = Loading(*dead);
   dead->clearings.reset();
   dead->db.reset();
   cluster_.lose_request = true;  // the end of the process: nobody is told
@@ -132,9 +135,7 @@ TEST_F(ClearingsTest, ANewPodClearsWhatADeadOneLeft) {
 
 TEST_F(ClearingsTest, ANewPodLeavesAloneWhatMayStillCommit) {
   auto old_pod = NewPod();
-  auto txn = Begin(*old_pod);
-  DeclareFresh(*old_pod, txn.get());
-  Insert(*txn, Rows(0, 1000));
+  auto txn = Loading(*old_pod);
   auto pod = NewPod();
   loop_.RunFor(60s);
   EXPECT_EQ(StoredRows(*pod), 1000u);
@@ -146,9 +147,7 @@ TEST_F(ClearingsTest, ANewPodLeavesAloneWhatMayStillCommit) {
 
 TEST_F(ClearingsTest, WhoLosesItsEntryCannotCommit) {
   auto pod = NewPod();
-  auto txn = Begin(*pod);
-  DeclareFresh(*pod, txn.get());
-  Insert(*txn, Rows(0, 1000));
+  auto txn = Loading(*pod);
   cluster_.group_of(layout_.ClearingSpan()).ChangeLease();  // its lock is gone
   pod->clearings->Kick();
   loop_.RunFor(3s);
