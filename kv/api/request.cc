@@ -115,6 +115,11 @@ uint32_t FlagsOf(const v1::Request& request) {
     case v1::Request::kGc:
       return kWrites | kInternal;
     case v1::Request::kAdminSplit:
+    case v1::Request::kAdminMerge:
+    case v1::Request::kAdminChangeReplicas:
+    case v1::Request::kAdminTransferLease:
+    case v1::Request::kSubsume:
+    case v1::Request::kCheckConsistency:
       return kAdmin | kInternal;
     case v1::Request::kRangeStats:
     case v1::Request::kLeaseInfo:
@@ -173,6 +178,16 @@ KeySpan SpanOf(const v1::Request& request, const v1::BatchHeader& header) {
       return {request.gc().key(), request.gc().end_key()};
     case v1::Request::kAdminSplit:
       return {request.admin_split().split_key(), {}};
+    case v1::Request::kAdminMerge:
+      return {request.admin_merge().key(), {}};
+    case v1::Request::kAdminChangeReplicas:
+      return {request.admin_change_replicas().key(), {}};
+    case v1::Request::kAdminTransferLease:
+      return {request.admin_transfer_lease().key(), {}};
+    case v1::Request::kSubsume:
+      return {request.subsume().key(), {}};
+    case v1::Request::kCheckConsistency:
+      return {request.check_consistency().key(), {}};
     case v1::Request::kRangeStats:
       return {request.range_stats().key(), {}};
     case v1::Request::kLeaseInfo:

@@ -29,11 +29,30 @@ struct SplitTrigger {
   Timestamp served;         // at or above every timestamp served on the right side: its first lease starts above it
 };
 
+// The range takes its right neighbour in. The right side is subsumed: it has applied `right_applied` on its leaseholder and appends nothing
+// more. A store applies this only once its own replica of the right side has applied as much.
+struct MergeTrigger {
+  v1::RangeDescriptor left;   // as it becomes
+  v1::RangeDescriptor right;  // as it was
+  uint64_t right_applied = 0;
+  mvcc::Stats right_stats;
+  Timestamp served;           // at or above every timestamp served on the right side
+};
+
+// The range's replicas become those of `range`: one step of a (joint) change. Such a command is the context of an entry with a
+// configuration change (raft::ConfChangeV2), which takes effect exactly if the command does.
+struct ReplicaChange {
+  v1::RangeDescriptor range;
+};
+
 struct Command {
   std::string write_set;    // storage::WriteBatch bytes; empty: none
   mvcc::Stats stats_delta;
   std::string effects;      // kv/replica's: what else to do on each replica when this applies (in memory only)
   std::optional<SplitTrigger> split;
+  std::optional<MergeTrigger> merge;
+  std::optional<ReplicaChange> change;
+  std::string check_id;     // not empty: each replica computes its checksum as of this entry, to be asked for under this id
   uint64_t lease_sequence = 0;
 
   // Filled in by Propose.

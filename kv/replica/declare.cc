@@ -134,6 +134,11 @@ class Declarer {
         return;
       case v1::Request::kQueryLocks:
       case v1::Request::kAdminSplit:
+      case v1::Request::kAdminMerge:
+      case v1::Request::kAdminChangeReplicas:
+      case v1::Request::kAdminTransferLease:
+      case v1::Request::kSubsume:
+      case v1::Request::kCheckConsistency:
       case v1::Request::kRangeStats:
       case v1::Request::kLeaseInfo:
       case v1::Request::kRangeLookup:

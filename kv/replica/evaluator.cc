@@ -4,6 +4,7 @@
 
 #include "base/strings.h"
 #include "kv/api/error.h"
+#include "kv/api/request.h"
 #include "kv/keys/keys.h"
 #include "kv/replica/declare.h"
 
@@ -156,7 +157,12 @@ EvalResult Evaluator::One(const v1::Request& request, v1::Response* out) {
     case v1::Request::kGc:
       return Gc(request.gc(), out->mutable_gc());
     case v1::Request::kAdminSplit:
-      return EvalResult::Error(InvalidError("admin_split does not go with other requests"));
+    case v1::Request::kAdminMerge:
+    case v1::Request::kAdminChangeReplicas:
+    case v1::Request::kAdminTransferLease:
+    case v1::Request::kSubsume:
+    case v1::Request::kCheckConsistency:
+      return EvalResult::Error(InvalidError(StrCat(NameOf(request), " does not go with other requests")));
     case v1::Request::VALUE_NOT_SET:
       break;
   }

@@ -153,6 +153,9 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
   absl::Status KeepTxn(storage::ReadWriter& rw, const v1::TxnMeta& meta);
   absl::StatusOr<size_t> KeepLocks(std::string_view from, Command* command);
 
+  // replica_admin.cc
+  Task<absl::Status> RunAdmin(const Context& ctx, const v1::BatchRequest& batch, v1::BatchResponse* response);
+
   // replica_split.cc
   Task<absl::Status> AdminSplit(const Context& ctx, const v1::BatchRequest& batch, v1::BatchResponse* response);
   Task<absl::Status> UpdateMeta(const Context& ctx, v1::RangeDescriptor descriptor);

@@ -33,8 +33,8 @@ Task<v1::BatchResponse> Replica::Execute(Context ctx, v1::BatchRequest batch) {
   v1::BatchResponse response;
   absl::Status status = Validate(batch);
   if (status.ok()) {
-    if (batch.requests(0).has_admin_split()) {
-      status = co_await AdminSplit(ctx, batch, &response);
+    if ((FlagsOf(batch.requests(0)) & kAdmin) != 0) {
+      status = co_await RunAdmin(ctx, batch, &response);
     } else {
       status = co_await Run(ctx, batch, &response);
     }

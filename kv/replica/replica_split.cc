@@ -38,7 +38,6 @@ Task<absl::StatusOr<RangeId>> NewRangeId(const Context& ctx, Sender& sender) {
 }  // namespace
 
 Task<absl::Status> Replica::AdminSplit(const Context& ctx, const v1::BatchRequest& batch, v1::BatchResponse* response) {
-  if (batch.requests_size() != 1) co_return InvalidError("admin_split does not go with other requests");
   if (deps_.sender == nullptr) co_return InvalidError("this replica cannot split: it has no way to other ranges");
   const std::string& split_key = batch.requests(0).admin_split().split_key();
   CO_RETURN_IF_ERROR(CheckBounds(batch));

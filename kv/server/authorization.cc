@@ -211,12 +211,13 @@ constexpr Rule kRules[] = {
     {R::kLeaseInfo, [](const Wall& wall, const R& r) { return OnKey(wall, r.lease_info()); }},
     {R::kRangeLookup, [](const Wall& wall, const R& r) { return OnKey(wall, r.range_lookup()); }},
     {R::kCheck, [](const Wall& wall, const R& r) { return OnKey(wall, r.check()); }},
-    {static_cast<R::ValueCase>(24), nullptr},
-    {static_cast<R::ValueCase>(25), nullptr},
-    {static_cast<R::ValueCase>(26), nullptr},
-    {static_cast<R::ValueCase>(27), nullptr},
+    {R::kAdminMerge, nullptr},
+    {R::kAdminChangeReplicas, nullptr},
+    {R::kAdminTransferLease, nullptr},
+    {R::kSubsume, nullptr},
     {R::kClearRange, [](const Wall& wall, const R& r) { return OnRange(wall, r.clear_range()); }},
     {R::kInsertRows, [](const Wall& wall, const R& r) { return CheckInsertRows(wall, r.insert_rows()); }},
+    {R::kCheckConsistency, nullptr},
 };
 constexpr bool InOrder() {
   for (size_t i = 0; i < std::size(kRules); ++i) {

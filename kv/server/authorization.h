@@ -12,7 +12,8 @@
 //   query_intent                                         | yes    | the key, the transaction's anchor; not `prevent`
 //   range_lookup                                         | yes    | the key; the answer is filtered
 //   push_txn, query_txn, recover_txn, resolve_intent     | no     | between nodes: who waits for whom, and what became of it
-//   admin_split                                          | no     |
+//   admin_split, admin_merge, admin_change_replicas,     | no     |
+//     admin_transfer_lease, subsume, check_consistency   |        |
 //
 // Of the header: the tenant's name, if given, is the caller's own; refresh spans, and the transaction's anchor, lock spans and writes in
 // flight are the tenant's.

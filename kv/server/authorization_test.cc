@@ -131,6 +131,7 @@ const std::map<std::string, bool> kMaySend = {
     {"query_locks", true},   {"resolve_intent", false}, {"heartbeat_txn", true}, {"recover_txn", true}, {"query_intent", true},   {"lock", true},
     {"admin_split", false},  {"range_stats", true},    {"lease_info", true},   {"range_lookup", true}, {"check", true},
     {"gc", false},           {"clear_range", true},    {"insert_rows", true},
+    {"admin_merge", false},  {"admin_change_replicas", false}, {"admin_transfer_lease", false}, {"subsume", false}, {"check_consistency", false},
 };
 
 TEST(Authorization, EveryRequestTypeHasItsRow) {

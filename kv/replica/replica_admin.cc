@@ -1,0 +1,21 @@
+// Requests about the range itself and not about its keys: each comes alone in its batch.
+#include "base/strings.h"
+#include "kv/api/error.h"
+#include "kv/api/request.h"
+#include "kv/replica/replica.h"
+
+namespace insula::kv {
+
+Task<absl::Status> Replica::RunAdmin(const Context& ctx, const v1::BatchRequest& batch, v1::BatchResponse* response) {
+  const v1::Request& request = batch.requests(0);
+  if (batch.requests_size() != 1) co_return InvalidError(StrCat(NameOf(request), " does not go with other requests"));
+  if (batch.header().has_txn()) co_return InvalidError(StrCat(NameOf(request), " does not go into a transaction"));
+  switch (request.value_case()) {
+    case v1::Request::kAdminSplit:
+      co_return co_await AdminSplit(ctx, batch, response);
+    default:
+      co_return InvalidError(StrCat(NameOf(request), " is not served by this version"));
+  }
+}
+
+}  // namespace insula::kv
