@@ -331,7 +331,7 @@ class SimEnv : public rocksdb::EnvWrapper {
 
 }  // namespace
 
-std::unique_ptr<rocksdb::Env> MakeSimEnv(SimProcess* process) { return std::make_unique<SimEnv>(process); }
+std::shared_ptr<rocksdb::Env> MakeSimEnv(SimProcess* process) { return std::make_shared<SimEnv>(process); }
 
 void PrepareForSimulation(rocksdb::Options* options, rocksdb::Env* env) {
   constexpr int kNever = 1 << 30;
@@ -358,6 +358,9 @@ void PrepareForSimulation(rocksdb::Options* options, rocksdb::Env* env) {
   options->use_direct_reads = false;
   options->use_direct_io_for_flush_and_compaction = false;
   options->recycle_log_file_num = 0;
+  options->max_log_file_size = 0;  // the silent log does not roll
+  options->log_file_time_to_roll = 0;
+  options->bytes_per_sync = 0;
   options->allow_fallocate = false;
 }
 

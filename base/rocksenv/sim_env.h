@@ -27,7 +27,7 @@ namespace insula {
 class SimProcess;
 
 // For one incarnation of `process`.
-std::unique_ptr<rocksdb::Env> MakeSimEnv(SimProcess* process);
+std::shared_ptr<rocksdb::Env> MakeSimEnv(SimProcess* process);
 
 // Sets `env` and what a single thread needs; see above.
 void PrepareForSimulation(rocksdb::Options* options, rocksdb::Env* env);

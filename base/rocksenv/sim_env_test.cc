@@ -51,7 +51,7 @@ struct Store {
     return status.ok() ? value : status.ToString();
   }
 
-  std::unique_ptr<rocksdb::Env> env;
+  std::shared_ptr<rocksdb::Env> env;
   std::unique_ptr<rocksdb::DB> db;
 };
 

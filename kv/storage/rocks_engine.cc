@@ -75,12 +75,22 @@ class ErrorListener : public rocksdb::EventListener {
   std::atomic<bool> broken{false};
 };
 
+// In the simulated world, where RocksDB's work is done on the loop: tells that a flush has ended.
+class FlushListener : public rocksdb::EventListener {
+ public:
+  void OnFlushCompleted(rocksdb::DB*, const rocksdb::FlushJobInfo&) override { ended.NotifyAll(); }
+  void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status*) override { ended.NotifyAll(); }
+  Condition ended;
+};
+
 // The database and its handles. Blocking work shares it, so that it may outlive the engine.
 struct Database {
+  std::shared_ptr<rocksdb::Env> env;  // null: the real one
   std::unique_ptr<rocksdb::DB> db;
   std::array<rocksdb::ColumnFamilyHandle*, kColumnFamilies> cf{};
   rocksdb::ColumnFamilyHandle* meta = nullptr;  // RocksDB's default column family: the format
   std::shared_ptr<ErrorListener> errors = std::make_shared<ErrorListener>();
+  std::shared_ptr<FlushListener> flushes;  // the simulated world only
 
   ~Database() {
     if (!db) return;
@@ -222,13 +232,7 @@ class RocksEngine : public Engine {
       }
       flushing_ = true;
       const uint64_t covered = writes_;
-      absl::Status s = co_await Blocking<absl::Status>(ctx, [database = database_]() mutable {
-        rocksdb::FlushOptions options;
-        options.allow_write_stall = true;
-        absl::Status flushed = FromRocks(database->db->Flush(options, database->all()));
-        database.reset();  // whoever keeps this function keeps no database open
-        return flushed;
-      });
+      absl::Status s = co_await (database_->flushes ? FlushInEvents(ctx) : FlushElsewhere(ctx));
       flushing_ = false;
       pool_->clear();
       if (s.ok()) flushed_ = std::max(flushed_, covered);
@@ -245,7 +249,7 @@ class RocksEngine : public Engine {
   absl::Status health() override {
     if (!database_->errors->no_space && !database_->errors->broken) return absl::OkStatus();
     bool no_space = database_->errors->no_space;
-    TryToResume();
+    if (!database_->flushes) TryToResume();
     return no_space ? absl::ResourceExhaustedError("state engine: no space left on the disk") : absl::InternalError("state engine: background work failed");
   }
   uint64_t ApproximateSize(std::string_view start, std::string_view end) override {
@@ -260,6 +264,31 @@ class RocksEngine : public Engine {
   }
 
  private:
+  Task<absl::Status> FlushElsewhere(const Context& ctx) {
+    return Blocking<absl::Status>(ctx, [database = database_]() mutable {
+      rocksdb::FlushOptions options;
+      options.allow_write_stall = true;
+      absl::Status flushed = FromRocks(database->db->Flush(options, database->all()));
+      database.reset();  // whoever keeps this function keeps no database open
+      return flushed;
+    });
+  }
+  // What was in memory when it began is on disk once no full memtable is left.
+  Task<absl::Status> FlushInEvents(const Context& ctx) {
+    rocksdb::FlushOptions options;
+    options.allow_write_stall = true;
+    options.wait = false;
+    CO_RETURN_IF_ERROR(FromRocks(database_->db->Flush(options, database_->all())));
+    for (;;) {
+      uint64_t full = 0;
+      if (!database_->db->GetAggregatedIntProperty(rocksdb::DB::Properties::kNumImmutableMemTable, &full)) {
+        co_return absl::InternalError("state engine: it does not say what is flushed");
+      }
+      if (full == 0) co_return absl::OkStatus();
+      CO_RETURN_IF_ERROR(health());
+      CO_RETURN_IF_ERROR(co_await database_->flushes->ended.Wait(ctx));
+    }
+  }
   // At most once a second; off the loop, as it waits for background work.
   void TryToResume() {
     MonoTime now = executor_->Now();
@@ -318,7 +347,7 @@ rocksdb::ColumnFamilyOptions CfOptions(ColumnFamily cf, const RocksOptions& opti
   return out;
 }
 
-rocksdb::DBOptions DbOptions(const RocksOptions& options, const std::shared_ptr<ErrorListener>& errors) {
+rocksdb::DBOptions DbOptions(const RocksOptions& options, const Database& database) {
   rocksdb::DBOptions out;
   out.create_if_missing = true;
   out.create_missing_column_families = true;
@@ -334,10 +363,24 @@ rocksdb::DBOptions DbOptions(const RocksOptions& options, const std::shared_ptr<
   out.info_log_level = rocksdb::WARN_LEVEL;
   out.stats_dump_period_sec = 0;
   out.stats_persist_period_sec = 0;
-  out.listeners.push_back(errors);
+  out.listeners.push_back(database.errors);
+  if (database.flushes) {
+    out.listeners.push_back(database.flushes);
+    return out;
+  }
   rocksdb::Status s;
   out.sst_file_manager.reset(rocksdb::NewSstFileManager(rocksdb::Env::Default(), nullptr, "", 0, true, &s));
   return out;
+}
+
+// What the simulated world sets, among the options of the database or of a column family.
+template <typename Options>
+void Prepare(const RocksOptions& options, Options* out) {
+  if (options.env == nullptr) return;
+  rocksdb::Options all;
+  static_cast<Options&>(all) = *out;
+  options.prepare(&all, options.env.get());
+  *out = static_cast<Options&>(all);
 }
 
 // A new database says its format at once; an older one must be ours.
@@ -348,6 +391,7 @@ absl::Status CheckFormat(Database* database) {
     rocksdb::WriteOptions write;
     write.disableWAL = true;
     RETURN_IF_ERROR(FromRocks(database->db->Put(write, database->meta, Slice(kFormatKey), std::to_string(kFormatVersion))));
+    if (database->flushes) return absl::OkStatus();  // with the first flush of what it is the format of
     return FromRocks(database->db->Flush(rocksdb::FlushOptions(), database->all()));
   }
   RETURN_IF_ERROR(FromRocks(s));
@@ -361,15 +405,20 @@ absl::Status CheckFormat(Database* database) {
 
 absl::StatusOr<std::unique_ptr<Engine>> OpenRocksEngine(Executor* executor, const std::string& path, const RocksOptions& options) {
   auto database = std::make_shared<Database>();
+  database->env = options.env;
+  if (options.env != nullptr) database->flushes = std::make_shared<FlushListener>();
   auto cache = rocksdb::NewLRUCache(options.block_cache_bytes, 4);
   std::vector<rocksdb::ColumnFamilyDescriptor> families = {{rocksdb::kDefaultColumnFamilyName, rocksdb::ColumnFamilyOptions()}};
   for (int i = 0; i < kColumnFamilies; ++i) {
     ColumnFamily cf = static_cast<ColumnFamily>(i);
     families.emplace_back(std::string(ColumnFamilyName(cf)), CfOptions(cf, options, cache));
   }
+  for (auto& family : families) Prepare(options, &family.options);
+  rocksdb::DBOptions db_options = DbOptions(options, *database);
+  Prepare(options, &db_options);
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
-  RETURN_IF_ERROR(FromRocks(rocksdb::DB::Open(DbOptions(options, database->errors), path, families, &handles, &db)));
+  RETURN_IF_ERROR(FromRocks(rocksdb::DB::Open(db_options, path, families, &handles, &db)));
   database->db.reset(db);
   database->meta = handles[0];
   for (int i = 0; i < kColumnFamilies; ++i) database->cf[i] = handles[i + 1];

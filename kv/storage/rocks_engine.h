@@ -6,6 +6,7 @@
 #define INSULA_KV_STORAGE_ROCKS_ENGINE_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -13,12 +14,23 @@
 #include "base/runtime/executor.h"
 #include "kv/storage/engine.h"
 
+namespace rocksdb {
+class Env;
+struct Options;
+}  // namespace rocksdb
+
 namespace insula::kv::storage {
 
 struct RocksOptions {
   uint64_t block_cache_bytes = 128 << 20;
   uint64_t write_buffer_bytes = 64 << 20;  // all column families together
   int background_jobs = 2;
+
+  // The simulated world (base/rocksenv): its environment, and what it sets among the options. RocksDB's background work is then events of
+  // the one thread, so nothing here waits for it otherwise than as a coroutine, and an engine whose disk failed stays so until it is
+  // opened anew.
+  std::shared_ptr<rocksdb::Env> env;
+  std::function<void(rocksdb::Options*, rocksdb::Env*)> prepare;
 };
 
 // `executor` must outlive the engine.

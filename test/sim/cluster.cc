@@ -4,12 +4,14 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/rocksenv/sim_env.h"
 #include "base/sim/disk.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
 #include "kv/client/stream_channel.h"
 #include "kv/keys/keys.h"
 #include "kv/server/node.h"
+#include "kv/storage/rocks_engine.h"
 #include "kv/store/store.h"
 
 namespace insula::simtest {
@@ -43,6 +45,17 @@ class TwoWayTransport : public Transport {
   Transport* server_;
   Transport* client_;
 };
+
+kv::storage::ModelMaps RowsOf(kv::storage::Engine& engine) {
+  kv::storage::ModelMaps maps = kv::storage::EmptyModelMaps();
+  auto reader = engine.NewReader();
+  for (int cf = 0; cf < kv::storage::kColumnFamilies; ++cf) {
+    auto it = reader->NewIterator({.cf = static_cast<kv::storage::ColumnFamily>(cf)});
+    for (it->SeekToFirst(); it->Valid(); it->Next()) maps[static_cast<size_t>(cf)].emplace(it->key(), it->value());
+    CHECK_OK(it->status());
+  }
+  return maps;
+}
 
 // What a node's process owns. A crash ends the handlers' frames first: they use the node.
 struct NodeRoot {
@@ -92,7 +105,25 @@ SimCluster::~SimCluster() {
 
 kv::storage::EngineFactory SimCluster::Engines(int i) {
   NodeHost* host = &hosts_[static_cast<size_t>(i)];
+  if (options_.rocks) return [this, host](const std::string& path) { return OpenRocks(host, path); };
   return [host](const std::string&) { return kv::storage::OpenModelEngine(host->engine_random.get(), &host->disk); };
+}
+
+absl::StatusOr<std::unique_ptr<kv::storage::Engine>> SimCluster::OpenRocks(NodeHost* host, const std::string& path) {
+  const Runtime runtime = host->process->runtime();
+  // RocksDB does not make sure that its own folder stays.
+  RETURN_IF_ERROR(runtime.files->CreateDirs(path));
+  for (size_t slash = path.rfind('/'); slash != std::string::npos && slash > 0; slash = path.rfind('/', slash - 1)) {
+    RETURN_IF_ERROR(runtime.files->SyncDir(path.substr(0, slash)));
+  }
+  kv::storage::RocksOptions options;
+  options.block_cache_bytes = 4 << 20;
+  options.write_buffer_bytes = options_.write_buffer_bytes;
+  options.env = MakeSimEnv(host->process);
+  options.prepare = PrepareForSimulation;
+  ASSIGN_OR_RETURN(auto engine, kv::storage::OpenRocksEngine(runtime.executor, path, options));
+  host->engine = engine.get();
+  return engine;
 }
 
 void SimCluster::Ended(int i, const char* how, const absl::Status& why) {
@@ -112,6 +143,7 @@ void SimCluster::Ended(int i, const char* how, const absl::Status& why) {
 void SimCluster::BootNode(int i) {
   hosts_[static_cast<size_t>(i)].process->Boot([this, i](SimProcess& p) -> std::shared_ptr<void> {
     uint64_t id = static_cast<uint64_t>(i) + 1;
+    hosts_[static_cast<size_t>(i)].engine = nullptr;
     auto root = std::make_shared<NodeRoot>(p, NodeIdentity(id));
     kv::NodeOptions options{.store_path = kStorePath, .node_id = id, .cluster_id = kClusterId, .peers = Peers(), .version = "sim"};
     options.gc = {.default_ttl = kGcTtl, .versions_per_batch = 20};
@@ -201,7 +233,11 @@ void SimCluster::Heal() {
 
 // ------------------------------------------------------------------------------------------------------- are replicas the same
 
-kv::storage::ModelMaps SimCluster::StateOf(int i) const {
+std::optional<kv::storage::ModelMaps> SimCluster::StateOf(int i) const {
+  if (options_.rocks) {
+    kv::storage::Engine* engine = hosts_[static_cast<size_t>(i)].engine;
+    return engine == nullptr ? std::nullopt : std::optional(RowsOf(*engine));
+  }
   const kv::storage::ModelDisk& disk = hosts_[static_cast<size_t>(i)].disk;
   kv::storage::ModelMaps maps = disk.flushed;
   for (const auto& batch : disk.unflushed) kv::storage::ApplyToMaps(batch, &maps);
@@ -239,7 +275,9 @@ std::string SimCluster::CompareReplicas() const {
     const NodeHost& host = hosts_[static_cast<size_t>(i)];
     if (host.damaged) continue;
     if (!host.process->alive()) return StrCat("n", i + 1, " is down");
-    kv::storage::ModelMaps maps = StateOf(i);
+    std::optional<kv::storage::ModelMaps> state = StateOf(i);
+    if (!state) return StrCat("n", i + 1, " has not opened its store");
+    kv::storage::ModelMaps maps = *std::move(state);
     if (first < 0) {
       first = i;
       reference = std::move(maps);

@@ -1,6 +1,6 @@
 // A simulated KV cluster: three real nodes (kv/server/node.h: Raft, MVCC, transactions) on simulated hosts, and hosts of clients.
 //
-//   n1, n2, n3    Node over the model engine; crash and restart keep what the disks kept
+//   n1, n2, n3    Node over the model engine, or over RocksDB on the simulated disk; crash and restart keep what the disks kept
 //   client        the workloads' host: a database with a node's identity, so that they reach any key; never crashes
 //   ghost         like it, but dies in the middle of its transactions: what it leaves must not stay in the way
 //
@@ -11,10 +11,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "base/runtime/random.h"
 #include "base/sim/net.h"
 #include "base/sim/simulation.h"
@@ -32,6 +34,8 @@ struct ClusterOptions {
   uint64_t log_cache_bytes = 32 << 20;
   Duration truncation_interval = std::chrono::seconds(60);
   uint64_t truncation_tail = 256;
+  bool rocks = false;                 // the state engine is RocksDB
+  uint64_t write_buffer_bytes = 4 << 20;  // RocksDB's; a good deal more than its empty tables take, or every write makes it flush
 };
 
 class SimCluster {
@@ -86,13 +90,15 @@ class SimCluster {
     SimProcess* process = nullptr;
     kv::storage::ModelDisk disk;
     std::unique_ptr<SeededRandom> engine_random;
+    kv::storage::Engine* engine = nullptr;  // RocksDB only: of the process that runs, once it is open
     bool damaged = false;
     bool retired = false;
   };
   void BootNode(int i);
   void Ended(int i, const char* how, const absl::Status& why);
   kv::storage::EngineFactory Engines(int i);
-  kv::storage::ModelMaps StateOf(int i) const;
+  absl::StatusOr<std::unique_ptr<kv::storage::Engine>> OpenRocks(NodeHost* host, const std::string& path);
+  std::optional<kv::storage::ModelMaps> StateOf(int i) const;
 
   const ClusterOptions options_;
   Simulation sim_;

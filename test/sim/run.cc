@@ -22,7 +22,7 @@ constexpr uint64_t kProgress = 5;  // operations of each workload after all faul
 // Tenants get the first keyspaces; the workloads take theirs from here.
 constexpr uint64_t kFirstKeyspace = 20;
 
-ClusterOptions ClusterOfSeed(uint64_t seed) {
+ClusterOptions ClusterOfSeed(uint64_t seed, bool rocks) {
   SeededRandom random(seed ^ 0xc1c1c1c1ull);
   ClusterOptions options;
   options.seed = seed;
@@ -40,7 +40,20 @@ ClusterOptions ClusterOfSeed(uint64_t seed) {
   }
   if (random.Chance(0.5)) options.log_segment_bytes = 32 << 10;
   if (random.Chance(0.5)) options.log_cache_bytes = random.Uniform(32 << 10);
+  options.rocks = rocks;
+  options.write_buffer_bytes = 2 << (20 + random.Uniform(3));
   return options;
+}
+
+bool RocksOf(const RunOptions& options) { return options.rocks.value_or(SeededRandom(options.seed ^ 0x50c5db00ull).Chance(0.05)); }
+
+// RocksDB's own answer to a failing disk waits for its background work, which the one thread of a simulation cannot: no such faults then.
+std::set<Fault> AllowedFaults(const RunOptions& options) {
+  std::set<Fault> allowed = options.faults;
+  if (RocksOf(options)) {
+    for (Fault fault : {Fault::kFullDisk, Fault::kWriteError, Fault::kReadError, Fault::kBitFlip}) allowed.erase(fault);
+  }
+  return allowed;
 }
 
 std::vector<std::string> WorkloadsOf(const RunOptions& options) {
@@ -55,11 +68,11 @@ std::vector<std::string> WorkloadsOf(const RunOptions& options) {
 
 class Run {
  public:
-  explicit Run(const RunOptions& options) : options_(options), plan_(FaultPlan::OfSeed(options.seed, options.faults)) {
+  explicit Run(const RunOptions& options) : options_(options), plan_(FaultPlan::OfSeed(options.seed, AllowedFaults(options))) {
     if (options.mutation) mutation_.emplace(*options.mutation);
     probes_before_ = fault::ProbeHits();
     result_.seed = options.seed;
-    cluster_ = std::make_unique<SimCluster>(ClusterOfSeed(options.seed));
+    cluster_ = std::make_unique<SimCluster>(ClusterOfSeed(options.seed, RocksOf(options)));
     cluster_->sim().set_trace(options.trace);
     for (const std::string& name : WorkloadsOf(options)) {
       WorkloadEnv env{.cluster = cluster_.get(),

@@ -55,7 +55,7 @@ int Main(int argc, char** argv) {
   uint64_t seeds = 1, first = 0;
   int jobs = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   bool no_faults = false, until_failure = false;
-  std::string trace_path, workload, mutation, faults = "default";
+  std::string trace_path, workload, mutation, engine, faults = "default";
   CLI::App app("Deterministic simulation of the KV cluster under faults.", "sim");
   app.add_option("--seeds", seeds, "how many seeds")->capture_default_str();
   CLI::Option* given = app.add_option("--seed", first, "the first seed (default: a fresh one)");
@@ -63,6 +63,7 @@ int Main(int argc, char** argv) {
   app.add_option("--jobs", jobs, "how many at a time")->capture_default_str();
   app.add_option("--trace", trace_path, "write the trace of the (first) seed to this file");
   app.add_option("--faults", faults, "kinds of faults that a seed may choose from: \"all\", \"default\", names; \"all,-bit flip\" for all but one")->capture_default_str();
+  app.add_option("--engine", engine, "the state engine: model or rocks (default: each seed chooses, RocksDB one in 20)")->check(CLI::IsMember({"model", "rocks"}));
   app.add_flag("--no-faults", no_faults, "nothing goes wrong");
   app.add_flag("--until-failure", until_failure, "stop at the first seed that fails");
   app.add_option("--mutation", mutation, "with a deliberate bug (base/fault/mutation.h)");
@@ -74,6 +75,7 @@ int Main(int argc, char** argv) {
   }
   RunOptions options;
   options.workload = workload;
+  if (!engine.empty()) options.rocks = engine == "rocks";
   auto chosen = ParseFaults(no_faults ? "none" : faults);
   if (!chosen) {
     std::cerr << "sim: --faults: no such kind of fault in '" << faults << "'\n";
