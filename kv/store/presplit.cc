@@ -64,6 +64,18 @@ Task<absl::StatusOr<uint64_t>> Store::FirstSharedKeyspace(const Context& ctx) {
   co_return *keyspace;
 }
 
+// A block of keyspaces that begins with `from`.
+Task<absl::Status> Store::SplitOff(const Context& ctx, uint64_t from) {
+  for (uint64_t i = 1; i <= options_.presplit_block; ++i) {
+    v1::BatchRequest batch;
+    batch.mutable_header()->set_version(kBatchVersion);
+    batch.add_requests()->mutable_admin_split()->set_split_key(KeyspacePrefix(from + i));
+    v1::BatchResponse split = co_await sender_->Send(ctx, std::move(batch));
+    if (split.has_error()) co_return FromKvError(split.error());
+  }
+  co_return absl::OkStatus();
+}
+
 Task<absl::Status> Store::PresplitOnce(const Context& ctx) {
   v1::BatchRequest read;
   read.mutable_header()->set_version(kBatchVersion);
@@ -75,14 +87,10 @@ Task<absl::Status> Store::PresplitOnce(const Context& ctx) {
   const uint64_t given = got.has_value() && got.value().size() == 8 ? ReadFixed64(got.value().data()) : 0;
   const uint64_t used = keys::kFirstKeyspace - 1 + given;
   CO_ASSIGN_OR_RETURN(const uint64_t next, co_await FirstSharedKeyspace(ctx));
-  if (next > used + options_.presplit_least_free) co_return absl::OkStatus();
-  LOG_INFO("splitting off keyspaces", {"from", next}, {"count", options_.presplit_block}, {"used", used});
-  for (uint64_t i = 1; i <= options_.presplit_block; ++i) {
-    v1::BatchRequest batch;
-    batch.mutable_header()->set_version(kBatchVersion);
-    batch.add_requests()->mutable_admin_split()->set_split_key(KeyspacePrefix(next + i));
-    v1::BatchResponse split = co_await sender_->Send(ctx, std::move(batch));
-    if (split.has_error()) co_return FromKvError(split.error());
+  // The address may be behind: then the first of these are there already.
+  for (uint64_t from = next; from <= used + options_.presplit_least_free; from += options_.presplit_block) {
+    LOG_INFO("splitting off keyspaces", {"from", from}, {"count", options_.presplit_block}, {"used", used});
+    CO_RETURN_IF_ERROR(co_await SplitOff(ctx, from));
   }
   co_return absl::OkStatus();
 }

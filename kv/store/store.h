@@ -130,12 +130,15 @@ class Store : private RangeLifecycle {
   void LeaseAcquired(RaftGroup* group) override;
   void Fatal(absl::Status why) override;
   RangeState RightState(const SplitTrigger& split) const;
+  // The ranges here that hold keys of `range` look for their leader, or elect one.
+  void WakeOverlapping(const v1::RangeDescriptor& range);
 
   // presplit.cc
   Task<void> PresplitLoop();
   bool PresplitDue() const;
   Task<absl::Status> PresplitOnce(const Context& ctx);
   Task<absl::StatusOr<uint64_t>> FirstSharedKeyspace(const Context& ctx);
+  Task<absl::Status> SplitOff(const Context& ctx, uint64_t from);
 
   Runtime runtime_;
   Transport* transport_;
