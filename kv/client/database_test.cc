@@ -561,7 +561,7 @@ TEST_F(DatabaseTest, ASplitIsFollowed) {
   txn->Put(K("d"), "2");
   Commit(*txn);
   EXPECT_EQ(Read("b") + Read("d"), "22");
-  loop_.RunFor(2s);  // the right side asks again after a second while its neighbour's address is not written
+  loop_.RunFor(1s);
   EXPECT_EQ(cluster_.pending_addresses(), 0u);
   auto fresh = cluster_.NewDatabase();
   auto located = loop_.Run(fresh->sender().Locate(ctx_, K("d")));

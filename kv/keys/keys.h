@@ -95,7 +95,7 @@ enum class RangeField : char {
   kAppliedState = 'a',   // kv/multiraft/range_state.h
   kDescriptor = 'd',     // RangeDescriptor
   kGcThreshold = 'g',
-  kMetaPending = 'm',    // the meta keys of this range are not yet known to be up to date
+  kPublished = 'p',      // which of its generations' address is known to be written (kv/replica/address.h)
 };
 std::string RangeIdKey(RangeId range, RangeField field);
 std::string RangeIdPrefix(RangeId range);

@@ -44,7 +44,7 @@ TEST(Keys, RangeRowsDecodeAndAreApart) {
   EXPECT_EQ(parts->range, 7u);
   EXPECT_EQ(parts->field, RangeField::kDescriptor);
   EXPECT_LT(RangeIdSpaceStart(), RangeIdKey(0, RangeField::kAppliedState));
-  EXPECT_LT(RangeIdKey(~0ull, RangeField::kMetaPending), RangeIdSpaceEnd());
+  EXPECT_LT(RangeIdKey(~0ull, RangeField::kPublished), RangeIdSpaceEnd());
   EXPECT_LE(RangeIdSpaceEnd(), AnchorSpanStart(""));
   EXPECT_FALSE(DecodeRangeIdKey("i123").has_value());
 }

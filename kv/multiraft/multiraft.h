@@ -75,6 +75,8 @@ class RangeLifecycle {
   virtual void DescriptorReplaced(RaftGroup* group, const v1::RangeDescriptor& old) = 0;
   // `group` applied an entry that may have changed what the range holds.
   virtual void Wrote(RaftGroup* group) {}
+  // `group` holds its range's lease from now on.
+  virtual void LeaseAcquired(RaftGroup* group) {}
   // The store cannot go on.
   virtual void Fatal(absl::Status why) = 0;
 };

@@ -36,6 +36,7 @@ void RaftGroup::UpdateLease() {
     changed = true;
     LOG_DEBUG("lease acquired", {"range", range_}, {"sequence", term}, {"start", lease_.start.ToString()});
     machine_->LeaseAcquired(lease_);
+    host_->lifecycle().LeaseAcquired(this);
   }
   // Also for whoever waits for a follower's support, which came with a message.
   if (changed || lease_changed_.has_waiters()) lease_changed_.NotifyAll();

@@ -13,6 +13,7 @@ namespace insula::kv {
 namespace {
 
 constexpr size_t kMaxListedLocks = 1000;
+constexpr uint64_t kLeastLooked = 8;  // addresses, to find the newest that holds a key
 
 LockStrength Strength(v1::LockStrength strength) {
   switch (strength) {
@@ -193,7 +194,8 @@ EvalResult Evaluator::QueryLocks(const v1::QueryLocksRequest& request, v1::Query
   return EvalResult::Ok();
 }
 
-// The newest committed descriptors, whatever is being changed: addressing is a hint, and the ranges themselves know better.
+// The newest committed descriptors, whatever is being changed: addressing is a hint, and the ranges themselves know better. Of several
+// that hold the key the one of the highest generation comes first (replica_address.cc, M2).
 EvalResult Evaluator::RangeLookup(const v1::RangeLookupRequest& request, v1::RangeLookupResponse* out) {
   if (env_.group->range_id() != keys::kMetaRange) return EvalResult::Error(RangeMismatchError({}, "range_lookup away from the meta range"));
   if (keys::IsMetaKey(request.key())) {
@@ -204,7 +206,7 @@ EvalResult Evaluator::RangeLookup(const v1::RangeLookupRequest& request, v1::Ran
   params.ts = Timestamp::Max().Prev();
   params.ignore_locks = true;
   mvcc::ScanResult result;
-  const uint64_t count = 1 + std::min<uint64_t>(request.prefetch(), 100);
+  const uint64_t count = std::clamp<uint64_t>(1 + request.prefetch(), kLeastLooked, 100);
   mvcc::Outcome outcome =
       mvcc::Scan(rw_, keys::MetaLookupStart(request.key()), keys::MetaLookupEnd(), /*reverse=*/false, params, {.max_rows = count, .max_bytes = 0}, &result);
   if (!outcome.ok()) return FromOutcome(outcome);
@@ -215,6 +217,12 @@ EvalResult Evaluator::RangeLookup(const v1::RangeLookupRequest& request, v1::Ran
       return EvalResult::Error(absl::DataLossError("a range descriptor in the meta range is damaged"));
     }
   }
+  auto* ranges = out->mutable_ranges();
+  for (int i = 1; i < ranges->size(); ++i) {
+    if (ranges->Get(i).start_key() <= request.key() && ranges->Get(i).generation() > ranges->Get(0).generation()) ranges->SwapElements(0, i);
+  }
+  const int wanted = static_cast<int>(1 + std::min<uint64_t>(request.prefetch(), 100));
+  if (ranges->size() > wanted) ranges->DeleteSubrange(wanted, ranges->size() - wanted);
   return EvalResult::Ok();
 }
 

@@ -76,7 +76,7 @@ void Replica::LeaseAcquired(const Lease& lease) {
   deps_.on_lease(range_id_, true);
   if (resolver_ == nullptr) return;
   background_.Spawn(FinishRecords(lease.sequence));
-  if (AddressPending()) background_.Spawn(PublishUntilDone(lease.sequence));
+  PublishSoon();
 }
 
 void Replica::LeaseLost() {
@@ -93,6 +93,7 @@ void Replica::AfterApply(const RangeStateMachine::Applied&) {}
 void Replica::AfterSplit(const SplitTrigger& split) {
   // What was locked on the right-hand side is its leaseholder's business now: the split's entry has made those locks replicated ones.
   locks_.TakeFrom(split.right.start_key());
+  PublishSoon();
 }
 
 void Replica::SnapshotApplied() {

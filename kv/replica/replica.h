@@ -34,6 +34,7 @@
 #include "base/async/context.h"
 #include "base/async/task.h"
 #include "base/async/task_group.h"
+#include "base/async/wait.h"
 #include "kv/api/sender.h"
 #include "kv/concurrency/lock_table.h"
 #include "kv/concurrency/sequencer.h"
@@ -74,6 +75,12 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
   Task<v1::BatchResponse> Execute(Context ctx, v1::BatchRequest batch);
 
   RangeId range_id() const { return range_id_; }
+
+  // After anything that raised the generation of the range's descriptor: its address is written in the background, by whoever holds the
+  // lease, for as long as it takes (replica_address.cc). Does nothing where there is nothing to write. Splits and new leases call it.
+  void PublishSoon();
+  // The same, and waits until it is done. Unavailable: not yet, or by another leaseholder.
+  Task<absl::Status> AwaitPublished(const Context& ctx);
 
   // Hands the lease to the replica on `store`, unreplicated locks included; requests wait meanwhile. Returns when this replica does not
   // lead any more, or why not.
@@ -158,9 +165,11 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
 
   // replica_split.cc
   Task<absl::Status> AdminSplit(const Context& ctx, const v1::BatchRequest& batch, v1::BatchResponse* response);
-  Task<absl::Status> UpdateMeta(const Context& ctx, v1::RangeDescriptor descriptor);
-  Task<absl::Status> PublishAddress(const Context& ctx);
-  Task<void> PublishUntilDone(uint64_t lease_sequence);
+
+  // replica_address.cc
+  Task<absl::Status> WriteAddress(const Context& ctx, v1::RangeDescriptor range);
+  Task<absl::Status> PublishAddress(Context ctx);
+  Task<void> PublishUntilDone();
   bool AddressPending() const;
 
   RangeGroup* group_;  // null once closed
@@ -179,6 +188,9 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
   uint64_t outcomes_written_ = 0;
   std::string outcome_cursor_;  // where the last sweep ended
   bool sweeping_ = false;
+  bool publishing_ = false;     // PublishUntilDone runs
+  Condition address_changed_;   // or may be published now
+  Condition address_tried_;
   Context ctx_;
   std::unique_ptr<IntentResolver> resolver_;
   TaskGroup background_;

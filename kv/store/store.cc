@@ -75,6 +75,20 @@ Task<absl::Status> Store::Stop(const Context& ctx) {
   co_return bounded;
 }
 
+void Store::SetSender(Sender* sender) {
+  sender_ = sender;
+  presplit_wanted_.NotifyAll();
+}
+
+void Store::Wrote(RaftGroup* group) {
+  gc_.Wrote(group->range_id());
+  if (group->range_id() == keys::kSystemRange) presplit_wanted_.NotifyAll();
+}
+
+void Store::LeaseAcquired(RaftGroup* group) {
+  if (group->range_id() == keys::kSystemRange) presplit_wanted_.NotifyAll();
+}
+
 void Store::Fatal(absl::Status why) {
   if (fatal_) return;
   fatal_ = true;

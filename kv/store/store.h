@@ -30,6 +30,7 @@
 #include "base/async/context.h"
 #include "base/async/task.h"
 #include "base/async/task_group.h"
+#include "base/async/wait.h"
 #include "base/hlc/hlc.h"
 #include "base/runtime/runtime.h"
 #include "base/runtime/transport.h"
@@ -60,7 +61,7 @@ struct StoreOptions {
   uint64_t log_cache_bytes = 32 << 20;
   TruncationOptions truncation;
   Duration clock_patience = std::chrono::seconds(30);
-  Duration presplit_interval = std::chrono::seconds(5);
+  Duration presplit_rest = std::chrono::seconds(1);  // between two looks at how many are free
   uint64_t presplit_least_free = 32;  // fewer keyspaces with a range of their own than this: split off a block
   uint64_t presplit_block = 64;
   GcOptions gc;
@@ -79,7 +80,7 @@ class Store : private RangeLifecycle {
   Task<absl::Status> Stop(const Context& ctx);
 
   // A way to all ranges, for the store's own background work (splitting off keyspaces, garbage). Until it is set, that rests.
-  void SetSender(Sender* sender) { sender_ = sender; }
+  void SetSender(Sender* sender);
 
   const StoreIdent& ident() const { return ident_; }
   HybridClock& clock() { return clock_; }
@@ -125,13 +126,19 @@ class Store : private RangeLifecycle {
   std::shared_ptr<RaftGroup> CreateForMessage(const v1::RaftEnvelope& envelope) override;
   absl::Status MayHold(RangeId range, const std::string& start, const std::string& end) override;
   void DescriptorReplaced(RaftGroup* group, const v1::RangeDescriptor& old) override;
-  void Wrote(RaftGroup* group) override { gc_.Wrote(group->range_id()); }
+  void Wrote(RaftGroup* group) override;
+  void LeaseAcquired(RaftGroup* group) override;
   void Fatal(absl::Status why) override;
   RangeState RightState(const SplitTrigger& split) const;
+  // The ranges here that hold keys of `range` look for their leader, or elect one.
+  void WakeOverlapping(const v1::RangeDescriptor& range);
 
   // presplit.cc
   Task<void> PresplitLoop();
+  bool PresplitDue() const;
   Task<absl::Status> PresplitOnce(const Context& ctx);
+  Task<absl::StatusOr<uint64_t>> FirstSharedKeyspace(const Context& ctx);
+  Task<absl::Status> SplitOff(const Context& ctx, uint64_t from);
 
   Runtime runtime_;
   Transport* transport_;
@@ -152,6 +159,7 @@ class Store : private RangeLifecycle {
   std::map<std::pair<RangeId, uint64_t>, uint64_t> split_redos_;   // (left, index) of open ones
   GcQueue gc_;
   uint64_t presplit_seen_ = 0;                                     // applied index of the system range at the last look
+  Condition presplit_wanted_;                                      // there may be a reason to look
   TaskGroup tasks_;
 };
 

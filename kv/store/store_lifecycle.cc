@@ -72,14 +72,25 @@ std::shared_ptr<RaftGroup> Store::CreateForMessage(const v1::RaftEnvelope& envel
   const v1::ReplicaDescriptor* replica = ReplicaOn(range, options_.store_id);
   if (range.range_id() != envelope.range_id() || range.version() != kDescriptorVersion || replica == nullptr) return nullptr;
   if (replica->replica_id() != envelope.message().to() || replica->replica_id() < log_->NextReplica(range.range_id())) return nullptr;
-  // Where another replica here still holds its keys, the split that makes room is on its way.
-  if (!MayHold(range.range_id(), range.start_key(), range.end_key()).ok()) return nullptr;
+  // Where another replica here still holds its keys, the split that makes room is on its way. Perhaps it is committed, and nobody has told
+  // that replica, as its range sleeps: then nobody else will, and the range that asks could wait for a quorum for ever.
+  if (!MayHold(range.range_id(), range.start_key(), range.end_key()).ok()) {
+    WakeOverlapping(range);
+    return nullptr;
+  }
   if (problems_.contains(range.range_id()) || !log_->Damage(range.range_id()).ok()) return nullptr;
   LogBatch batch;
   batch.SetReplica(range.range_id(), replica->replica_id());
   log_->AppendLazily(std::move(batch));  // before anything that this replica will promise
   LOG_INFO("replica made for a message", {"range", range.range_id()}, {"replica", replica->replica_id()});
   return std::make_shared<RaftGroup>(&multiraft_, range.range_id(), replica->replica_id());
+}
+
+void Store::WakeOverlapping(const v1::RangeDescriptor& range) {
+  for (const v1::RangeDescriptor& other : LocalRanges(range.start_key(), range.end_key().empty() ? "\xff" : range.end_key())) {
+    auto group = multiraft_.Find(other.range_id());
+    if (group != nullptr && other.range_id() != range.range_id()) multiraft_.WantElection(group.get(), Duration::zero());
+  }
 }
 
 absl::Status Store::MayHold(RangeId range, const std::string& start, const std::string& end) {

@@ -10,6 +10,7 @@
 #include "kv/api/request.h"
 #include "kv/keys/keys.h"
 #include "kv/mvcc/mvcc.h"
+#include "kv/replica/address.h"
 
 namespace insula::kv {
 
@@ -170,10 +171,7 @@ size_t LocalCluster::records() {
 size_t LocalCluster::pending_addresses() {
   auto reader = engine_->NewReader();
   size_t count = 0;
-  std::string ignored;
-  for (auto& [id, group] : groups_) {
-    count += *reader->Get(storage::ColumnFamily::kRange, keys::RangeIdKey(id, keys::RangeField::kMetaPending), &ignored);
-  }
+  for (auto& [id, group] : groups_) count += IsAddressPending(*reader, group->descriptor()) ? 1 : 0;
   return count;
 }
 
