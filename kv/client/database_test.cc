@@ -546,6 +546,18 @@ TEST_F(DatabaseTest, TwoWhoShareALockAndBothWantItAloneAreADeadlock) {
   EXPECT_EQ(CodeOf(s2), "40P01") << s2;
 }
 
+TEST_F(DatabaseTest, OfABatchThatWritesKeysTwiceTheLastWriteOfEachStays) {
+  v1::BatchRequest batch;
+  batch.mutable_header()->set_version(1);
+  for (const char* kv : {"a1", "h1", "q1", "a2", "h2", "a3"}) {
+    batch.add_requests()->mutable_put()->set_key(K(std::string_view(kv, 1)));
+    batch.mutable_requests(batch.requests_size() - 1)->mutable_put()->set_value(kv);
+  }
+  auto response = loop_.Run(db_->sender().Send(ctx_, batch));
+  EXPECT_FALSE(response.has_error()) << response.error().ShortDebugString();
+  EXPECT_EQ(Read("a") + Read("h") + Read("q"), "a3h2q1");
+}
+
 TEST_F(DatabaseTest, ASplitIsFollowed) {
   Put("b", "1");
   Put("d", "1");

@@ -104,6 +104,10 @@ struct ReadParams {
   const std::function<bool(std::string_view key)>* skip = nullptr;
   // Committed versions only, whatever is locked (meta lookups, statistics).
   bool ignore_locks = false;
+  // Of a batch that commits what it writes: its changes so far, and the timestamp that it writes at. A key's version in there is seen,
+  // whatever the read's timestamp. Null: the batch has written nothing, or intents.
+  const storage::ReadWriter* own = nullptr;
+  Timestamp own_ts{};
 };
 
 struct GetResult {
@@ -148,6 +152,8 @@ Outcome Refresh(storage::Reader& reader, std::string_view start, std::string_vie
 Outcome FindLocks(storage::Reader& reader, std::string_view start, std::string_view end, size_t max, std::vector<FoundLock>* out);
 
 // -- Writes --
+// A batch that commits what it writes (no transaction, or one phase) may write a key several times: all at the same timestamp, later
+// requests see what earlier ones left, and the last one's version is the key's.
 
 // Tells of keys, asked about in rising order, that they have no versions, with few seeks: one iterator goes along, and while it stands
 // beyond a key there is nothing to look for. For many conditional writes of one batch.

@@ -58,13 +58,19 @@ struct OwnView {
 };
 OwnView ViewOwnIntent(const LockHolder& own, const v1::Transaction& txn);
 
+// Whether the batch itself has committed a version of `key` at `ts`.
+inline bool OwnCommitted(const storage::ReadWriter& rw, std::string_view key, Timestamp ts) {
+  KeyBuffer buffer;
+  return rw.Puts(ColumnFamily::kData, buffer.Set(key, ts));
+}
+
 // What the versions of one key are to a write.
 struct Versions {
   // The newest committed one; ts empty: none.
   Timestamp committed_ts;
   bool committed_live = false;
   std::string committed_value;
-  // The provisional one; ts empty: none.
+  // The provisional one: an intent's, or what the batch itself has committed; ts empty: none.
   Timestamp provisional_ts;
   bool provisional_live = false;
   std::string provisional_value;

@@ -70,8 +70,12 @@ struct KeyPlan {
   const LockHolder* conflict = nullptr;
 };
 
-KeyPlan PlainPlan(const ReadParams& params) {
+KeyPlan PlainPlan(std::string_view key, const ReadParams& params) {
   KeyPlan plan;
+  if (params.own != nullptr && internal::OwnCommitted(*params.own, key, params.own_ts)) {
+    plan.ts = plan.limit = params.own_ts;
+    return plan;
+  }
   plan.ts = params.ts;
   plan.limit = std::max(params.ts, params.uncertainty_limit);
   plan.fail_if_newer = params.fail_if_newer;
@@ -102,7 +106,7 @@ bool InTheWay(storage::Reader& reader, std::string_view key, const LockHolder& h
 
 // `record` must outlive the plan.
 KeyPlan PlanKey(storage::Reader& reader, std::string_view key, const LockRecord& record, const ReadParams& params) {
-  KeyPlan plan = PlainPlan(params);
+  KeyPlan plan = PlainPlan(key, params);
   const LockHolder* intent_holder = record.intent_holder();
   if (intent_holder != nullptr) plan.provisional = intent_holder->intent->ts;
   if (params.ignore_locks) return plan;
@@ -239,7 +243,7 @@ class Scanner {
       plan = PlanKey(reader_, key_, record_, params_);
       reverse_ ? locks_->Prev() : locks_->Next();
     } else {
-      plan = PlainPlan(params_);
+      plan = PlainPlan(key_, params_);
     }
     if (params_.skip != nullptr && plan.kind != KeyPlan::Kind::kStale && (*params_.skip)(key_)) plan.kind = KeyPlan::Kind::kSkip;
     switch (plan.kind) {
@@ -355,7 +359,7 @@ Outcome Get(storage::Reader& reader, std::string_view key, const ReadParams& par
   LockRecord record;
   bool locked;
   if (Outcome o = internal::LoadLock(reader, key, &record, &locked); !o.ok()) return o;
-  KeyPlan plan = locked ? PlanKey(reader, key, record, params) : PlainPlan(params);
+  KeyPlan plan = locked ? PlanKey(reader, key, record, params) : PlainPlan(key, params);
   if (params.skip != nullptr && plan.kind != KeyPlan::Kind::kStale && (*params.skip)(key)) return Outcome::Ok();
   switch (plan.kind) {
     case KeyPlan::Kind::kStale:

@@ -67,14 +67,14 @@ class KeyWriter {
     if (locked) {
       if (Outcome o = CheckLocks(); !o.ok()) return o;
     }
-    const LockHolder* holder = record_.intent_holder();
-    if (holder == nullptr && absence != nullptr && absence->IsAbsent(rw_, key_)) return Outcome::Ok();
-    if (Outcome o = internal::LoadVersions(rw_, key_, holder ? holder->intent->ts : Timestamp{}, &versions_); !o.ok()) return o;
+    if (record_.intent_holder() == nullptr && absence != nullptr && absence->IsAbsent(rw_, key_)) return Outcome::Ok();
+    if (Outcome o = LoadVersions(); !o.ok()) return o;
     return CheckNewest();
   }
 
   // The value before this write: the transaction's own or the newest committed one.
   std::optional<std::string> Present() const {
+    if (rewrites_) return versions_.provisional_live ? std::optional<std::string>(versions_.provisional_value) : std::nullopt;
     if (own_ != nullptr && own_->intent.has_value()) {
       OwnView view = internal::ViewOwnIntent(*own_, *params_.txn);
       if (view.kind == OwnView::Kind::kVersion) return versions_.provisional_live ? std::optional<std::string>(versions_.provisional_value) : std::nullopt;
@@ -85,7 +85,7 @@ class KeyWriter {
 
   Outcome Write(Value value) {
     if (params_.ts.empty()) return Outcome::Error(absl::InvalidArgumentError("a write needs a timestamp"));
-    return params_.txn == nullptr || params_.one_phase ? WriteCommitted(value) : WriteIntent(value);
+    return commits() ? WriteCommitted(value) : WriteIntent(value);
   }
 
   // A repeated request: its intent is there already.
@@ -135,6 +135,14 @@ class KeyWriter {
     return Outcome::Ok();
   }
 
+  bool commits() const { return params_.txn == nullptr || params_.one_phase; }
+
+  Outcome LoadVersions() {
+    const LockHolder* holder = record_.intent_holder();
+    rewrites_ = holder == nullptr && commits() && internal::OwnCommitted(rw_, key_, params_.ts);
+    return internal::LoadVersions(rw_, key_, holder ? holder->intent->ts : rewrites_ ? params_.ts : Timestamp{}, &versions_);
+  }
+
   Outcome CheckNewest() const {
     Timestamp newest = versions_.committed_ts;
     if (newest.empty()) return Outcome::Ok();
@@ -150,7 +158,9 @@ class KeyWriter {
     if (own_ != nullptr && own_->intent.has_value()) {
       return Outcome::Error(absl::InvalidArgumentError("one-phase commit of a transaction that has intents"));
     }
-    PutVersion(value, params_.ts, LocalFor(params_.ts), /*old_live=*/versions_.committed_live, versions_.committed_value.size());
+    if (rewrites_ && params_.stats != nullptr) *params_.stats -= Stats{.versions = 1, .total_bytes = VersionBytes(key_, versions_.provisional_bytes)};
+    const bool old_live = rewrites_ ? versions_.provisional_live : versions_.committed_live;
+    PutVersion(value, params_.ts, LocalFor(params_.ts), old_live, (rewrites_ ? versions_.provisional_value : versions_.committed_value).size());
     if (own_ != nullptr) DropOwnLock();
     return Outcome::Ok();
   }
@@ -231,6 +241,7 @@ class KeyWriter {
   LockRecord record_;
   LockHolder* own_ = nullptr;  // in record_
   Versions versions_;
+  bool rewrites_ = false;  // the batch has committed a version of the key before: versions_' provisional one
 };
 
 Outcome KeyWriter::Lock(LockStrength strength) {
@@ -249,8 +260,7 @@ Outcome KeyWriter::Lock(LockStrength strength) {
     if (own_->txn.epoch() > params_.txn->meta().epoch()) return Outcome::At(Outcome::Kind::kStaleTxn, key_, params_.ts);
     if (own_->strength == LockStrength::kExclusive || own_->strength == strength) return Outcome::Ok();
   }
-  const LockHolder* holder = record_.intent_holder();
-  if (Outcome o = internal::LoadVersions(rw_, key_, holder ? holder->intent->ts : Timestamp{}, &versions_); !o.ok()) return o;
+  if (Outcome o = LoadVersions(); !o.ok()) return o;
   Timestamp limit = params_.read_ts.empty() ? params_.ts : params_.read_ts;
   if (versions_.committed_ts > limit) return Outcome::At(Outcome::Kind::kWriteTooOld, key_, versions_.committed_ts);
   if (own_ == nullptr) {
@@ -345,6 +355,10 @@ Outcome DeleteRange(storage::ReadWriter& rw, std::string_view start, std::string
   read.txn = params.txn;
   read.lock = LockStrength::kExclusive;  // a foreign lock on any key is in the way
   read.fail_if_newer = true;
+  if (params.txn == nullptr || params.one_phase) {
+    read.own = &rw;
+    read.own_ts = params.ts;
+  }
   ScanResult rows;
   if (Outcome o = Scan(rw, start, end, /*reverse=*/false, read, {.max_rows = max_rows}, &rows); !o.ok()) return o;
   RowsCursor cursor(rows.rows);

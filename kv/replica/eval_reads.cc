@@ -51,6 +51,10 @@ mvcc::ReadParams Evaluator::ReadParamsFor(v1::LockStrength lock) {
   params.lock = Strength(lock);
   params.uncertainty_limit = fault::On(fault::Mutation::kIgnoreUncertainty) ? ts_.read : std::max(ts_.limit, ts_.read);
   params.local_limit = ts_.observed;
+  if (txn_ == nullptr || one_phase_) {
+    params.own = &rw_;
+    params.own_ts = ts_.write;
+  }
   if (lock == v1::LOCK_NONE) return params;
   // What is locked is the newest version: an older one would be overwritten blindly.
   params.fail_if_newer = true;

@@ -130,7 +130,8 @@ EvalResult Evaluator::Lock(const v1::LockRequest& request) {
   const Timestamp since{request.since()};
   if (!since.empty()) {
     if (EvalResult r = CheckExclusive(request.key(), since, strength); !r.ok()) return r;
-    mvcc::Outcome newer = mvcc::Refresh(rw_, request.key(), {}, since, Timestamp::Max().Prev(), txn_);
+    // What the batch itself has written is no change by others.
+    mvcc::Outcome newer = mvcc::Refresh(rw_.base(), request.key(), {}, since, Timestamp::Max().Prev(), txn_);
     if (newer.kind() == mvcc::Outcome::Kind::kWriteTooOld) {
       return EvalResult::Error(TxnRetryError(v1::Error::TxnRetry::LOCK_LOST, newer.timestamp(), request.key(), "a lock was lost, and the key was changed since"));
     }

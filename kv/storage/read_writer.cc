@@ -196,6 +196,13 @@ bool ReadWriter::ChangesVersionsOf(std::string_view user_key) const {
   return it != changes.end() && UserKey(it->first) == user_key;
 }
 
+bool ReadWriter::Puts(ColumnFamily cf, std::string_view key) const {
+  const Changes& changes = changes_[static_cast<int>(cf)];
+  if (changes.empty()) return false;
+  auto it = changes.find(key);
+  return it != changes.end() && it->second.has_value();
+}
+
 void ReadWriter::Clear() {
   point_.reset();
   cleared_.Clear();

@@ -37,6 +37,8 @@ class ReadWriter : public Reader {
   bool empty() const;
   // Whether the batch has a change of `user_key`'s versions.
   bool ChangesVersionsOf(std::string_view user_key) const;
+  // Whether the batch puts a value at `key`.
+  bool Puts(ColumnFamily cf, std::string_view key) const;
   // Forgets all changes.
   void Clear();
   Reader& base() { return *base_; }
