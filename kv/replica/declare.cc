@@ -54,6 +54,12 @@ class Declarer {
     }
     out_.locks.push_back({span.key, span.end_key, strength, Timestamp(), Timestamp()});
   }
+  // The key's row of holders is read and written anew: one after the other, be the locks shared or not. Nobody's read is disturbed by a
+  // shared one.
+  void LockRow(const KeySpan& span, LockStrength strength) {
+    out_.latches.push_back({span.key, span.end_key, /*write=*/true, strength == LockStrength::kShared ? Timestamp::Max() : params_.read_ts});
+    out_.locks.push_back({span.key, span.end_key, strength, Timestamp(), Timestamp()});
+  }
   void Write(const KeySpan& span) {
     out_.latches.push_back({span.key, span.end_key, /*write=*/true, params_.write_ts});
     out_.locks.push_back({span.key, span.end_key, LockStrength::kExclusive, Timestamp(), Timestamp()});
@@ -109,6 +115,7 @@ class Declarer {
       case v1::Request::kClearRange:
         return Write(span);
       case v1::Request::kLock:
+        if (request.lock().replicated()) return LockRow(span, Strength(request.lock().strength()));
         return Lock(span, Strength(request.lock().strength()));
       case v1::Request::kEndTxn:
         return EndTxn(request.end_txn(), request);

@@ -5,7 +5,9 @@
 //   get, scan, check        | read, at the uncertainty limit   | read, at that limit
 //   refresh                 | read, at the new timestamp       | read
 //   get, scan with a lock   | write (shared: read, at any ts)  | shared or exclusive
-//   put, …, lock            | write, at the write timestamp    | exclusive (lock: its strength)
+//   lock, replicated        | write (shared: at the end of time, so that reads pass) | its strength
+//   lock, unreplicated      | as get with a lock               | its strength
+//   put, …                  | write, at the write timestamp    | exclusive
 //   delete_range, clear_range, insert_rows | write, the whole span | exclusive
 //   resolve_intent          | write, from the transaction's first timestamp on | -
 //   about records           | write, the record's row (query_txn: read)        | -

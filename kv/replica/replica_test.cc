@@ -136,6 +136,34 @@ TEST_F(ReplicaTest, AGroupThatAMessageMadeHasNoReplicaYet) {
   EXPECT_EQ(ReplicaOf(uninitialized), nullptr);
 }
 
+// The row that holds them is read and written anew for each: two at a time must not forget one of them.
+TEST_F(ReplicaTest, SharedReplicatedLocksOfOneKeyAtTheSameTimeAreAllKept) {
+  Put(kA, "1");
+  std::vector<v1::Transaction> txns;
+  for (int i = 0; i < 3; ++i) txns.push_back(NewTxn(StrCat("t", i)));
+  int answered = 0;
+  TaskGroup group(loop_.ctx());
+  for (v1::Transaction& txn : txns) {
+    group.SpawnFn([&]() -> Task<void> {
+      auto batch = In(txn);
+      auto* lock = batch.add_requests()->mutable_lock();
+      lock->set_key(kA);
+      lock->set_strength(v1::LOCK_SHARED);
+      lock->set_replicated(true);
+      auto response = co_await replica_->Execute(loop_.ctx(), batch);
+      EXPECT_FALSE(response.has_error()) << response.error().ShortDebugString();
+      ++answered;
+    });
+  }
+  loop_.RunFor(100ms);
+  EXPECT_EQ(answered, 3);
+  auto reader = engine_->NewReader();
+  std::vector<mvcc::FoundLock> held;
+  ASSERT_TRUE(mvcc::FindLocks(*reader, kA, {}, 10, &held).ok());
+  EXPECT_EQ(held.size(), 3u);
+  EXPECT_EQ(group_->stats().locks, 1);
+}
+
 TEST_F(ReplicaTest, PlainReadsAndWrites) {
   EXPECT_EQ(Get(kA), "(none)");
   Put(kA, "1");
