@@ -46,8 +46,6 @@ Task<absl::Status> RunNode(Context ctx, RealWorld& world, const KvFlags& flags) 
   kv::storage::RocksOptions rocks;
   rocks.block_cache_bytes = flags.cache_mb << 20;
   kv::Node node(ctx, world.runtime(), transport.get(), kv::storage::RocksEngineFactory(world.executor(), rocks), std::move(options));
-  http.metrics().AddGauge("insula_kv_leases", "Leases held.", [&] { return static_cast<double>(node.leases()); });
-  http.metrics().AddGauge("insula_kv_unflushed_bytes", "Bytes that the state engine has not flushed yet.", [&] { return static_cast<double>(node.unflushed_bytes()); });
   CO_ASSIGN_OR_RETURN(std::string http_address, http.Start(flags.http, [&node] { return node.ready(); }));
   CO_ASSIGN_OR_RETURN(int port, transport->Listen(flags.listen));
   CO_RETURN_IF_ERROR(co_await node.Start(ctx));

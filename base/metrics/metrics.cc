@@ -61,19 +61,16 @@ void RenderValues(std::string* out, const std::string& name, const Family<Metric
   for (const auto& [values, metric] : family.series()) StrAppend(out, name, Labels(family.labels(), values), " ", Number(metric->value()), "\n");
 }
 
-void RenderHistograms(std::string* out, const std::string& name, const Family<Histogram>& family) {
-  for (const auto& [values, histogram] : family.series()) {
-    const auto& bounds = histogram->bounds();
-    // The same total for all three, although somebody may be counting meanwhile.
-    uint64_t total = histogram->CountUpTo(bounds.size());
-    for (size_t i = 0; i < bounds.size(); ++i) {
-      StrAppend(out, name, "_bucket", Labels(family.labels(), values, StrCat("le=\"", Number(bounds[i]), "\"")), " ",
-                std::min(histogram->CountUpTo(i), total), "\n");
-    }
-    StrAppend(out, name, "_bucket", Labels(family.labels(), values, "le=\"+Inf\""), " ", total, "\n");
-    StrAppend(out, name, "_sum", Labels(family.labels(), values), " ", Number(histogram->sum()), "\n");
-    StrAppend(out, name, "_count", Labels(family.labels(), values), " ", total, "\n");
+void RenderHistogram(std::string* out, const std::string& name, const std::vector<std::string>& labels, const std::vector<std::string>& values, const Histogram& histogram) {
+  const auto& bounds = histogram.bounds();
+  // The same total for all three, although somebody may be counting meanwhile.
+  uint64_t total = histogram.CountUpTo(bounds.size());
+  for (size_t i = 0; i < bounds.size(); ++i) {
+    StrAppend(out, name, "_bucket", Labels(labels, values, StrCat("le=\"", Number(bounds[i]), "\"")), " ", std::min(histogram.CountUpTo(i), total), "\n");
   }
+  StrAppend(out, name, "_bucket", Labels(labels, values, "le=\"+Inf\""), " ", total, "\n");
+  StrAppend(out, name, "_sum", Labels(labels, values), " ", Number(histogram.sum()), "\n");
+  StrAppend(out, name, "_count", Labels(labels, values), " ", total, "\n");
 }
 
 double CpuSeconds() {
@@ -138,7 +135,32 @@ Registry::Entry* Registry::Add(const std::string& name, const std::string& help)
 
 Counter* Registry::AddCounter(const std::string& name, const std::string& help) { return AddCounters(name, help, {})->With({}); }
 Gauge* Registry::AddGauge(const std::string& name, const std::string& help) { return AddGauges(name, help, {})->With({}); }
-void Registry::AddGauge(const std::string& name, const std::string& help, std::function<double()> read) { Add(name, help)->read = std::move(read); }
+void Registry::AddSeries(const std::string& name, const std::string& help, std::vector<std::string> labels, std::function<Series()> read, bool counts) {
+  Entry* entry = Add(name, help);
+  entry->labels = std::move(labels);
+  entry->read = std::move(read);
+  entry->counts = counts;
+}
+
+void Registry::AddGauge(const std::string& name, const std::string& help, std::function<double()> read) {
+  AddSeries(name, help, {}, [read = std::move(read)] { return Series{{{}, read()}}; }, /*counts=*/false);
+}
+void Registry::AddCounter(const std::string& name, const std::string& help, std::function<double()> read) {
+  AddSeries(name, help, {}, [read = std::move(read)] { return Series{{{}, read()}}; }, /*counts=*/true);
+}
+void Registry::AddGauges(const std::string& name, const std::string& help, std::vector<std::string> labels, std::function<Series()> read) {
+  AddSeries(name, help, std::move(labels), std::move(read), /*counts=*/false);
+}
+void Registry::AddCounters(const std::string& name, const std::string& help, std::vector<std::string> labels, std::function<Series()> read) {
+  AddSeries(name, help, std::move(labels), std::move(read), /*counts=*/true);
+}
+void Registry::AddHistograms(const std::string& name, const std::string& help, std::vector<std::string> labels,
+                             std::vector<std::pair<std::vector<std::string>, std::shared_ptr<const Histogram>>> histograms) {
+  Entry* entry = Add(name, help);
+  entry->labels = std::move(labels);
+  entry->others_histograms = std::move(histograms);
+}
+
 Histogram* Registry::AddHistogram(const std::string& name, const std::string& help, const std::vector<double>& bounds) {
   return AddHistograms(name, help, {}, bounds)->With({});
 }
@@ -173,18 +195,27 @@ std::string Registry::Render() const {
       Head(&out, name, entry.help, "gauge");
       RenderValues(&out, name, *entry.gauges);
     } else if (entry.read) {
-      Head(&out, name, entry.help, "gauge");
-      StrAppend(&out, name, " ", Number(entry.read()), "\n");
+      Head(&out, name, entry.help, entry.counts ? "counter" : "gauge");
+      for (const auto& [values, value] : entry.read()) StrAppend(&out, name, Labels(entry.labels, values), " ", Number(value), "\n");
     } else {
       Head(&out, name, entry.help, "histogram");
-      RenderHistograms(&out, name, *entry.histograms);
+      if (entry.histograms != nullptr) {
+        for (const auto& [values, histogram] : entry.histograms->series()) RenderHistogram(&out, name, entry.histograms->labels(), values, *histogram);
+      }
+      for (const auto& [values, histogram] : entry.others_histograms) RenderHistogram(&out, name, entry.labels, values, *histogram);
     }
   }
   return out;
 }
 
+std::vector<std::string> Registry::Names() const {
+  std::vector<std::string> out;
+  for (const auto& [name, entry] : entries_) out.push_back(name);
+  return out;
+}
+
 void AddProcessMetrics(Registry* registry) {
-  registry->AddGauge("process_cpu_seconds_total", "User and system CPU time.", CpuSeconds);
+  registry->AddCounter("process_cpu_seconds_total", "User and system CPU time.", CpuSeconds);
   registry->AddGauge("process_resident_memory_bytes", "Resident memory.", ResidentBytes);
   registry->AddGauge("process_open_fds", "Open file descriptors.", OpenFiles);
   registry->AddGauge("process_start_time_seconds", "When the process started, in Unix time.")->Set(static_cast<double>(std::time(nullptr)));

@@ -20,6 +20,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace insula::metrics {
@@ -105,8 +106,14 @@ class Registry {
   // Names are [a-z_:][a-z0-9_:]*; adding a name twice is a programming error.
   Counter* AddCounter(const std::string& name, const std::string& help);
   Gauge* AddGauge(const std::string& name, const std::string& help);
-  // Asked when rendered, on the loop thread.
+  // What is counted elsewhere: asked for when rendered, on the loop thread. One value per set of the labels' values.
+  using Series = std::vector<std::pair<std::vector<std::string>, double>>;
   void AddGauge(const std::string& name, const std::string& help, std::function<double()> read);
+  void AddCounter(const std::string& name, const std::string& help, std::function<double()> read);
+  void AddGauges(const std::string& name, const std::string& help, std::vector<std::string> labels, std::function<Series()> read);
+  void AddCounters(const std::string& name, const std::string& help, std::vector<std::string> labels, std::function<Series()> read);
+  void AddHistograms(const std::string& name, const std::string& help, std::vector<std::string> labels,
+                     std::vector<std::pair<std::vector<std::string>, std::shared_ptr<const Histogram>>> histograms);
   Histogram* AddHistogram(const std::string& name, const std::string& help, const std::vector<double>& bounds = LatencyBuckets());
   Family<Counter>* AddCounters(const std::string& name, const std::string& help, std::vector<std::string> labels,
                                size_t max_series = kDefaultMaxSeries);
@@ -117,6 +124,8 @@ class Registry {
 
   // Prometheus' text format, version 0.0.4; families by name.
   std::string Render() const;
+  // All names, in order.
+  std::vector<std::string> Names() const;
 
  private:
   struct Entry {
@@ -124,9 +133,13 @@ class Registry {
     std::unique_ptr<Family<Counter>> counters;
     std::unique_ptr<Family<Gauge>> gauges;
     std::unique_ptr<Family<Histogram>> histograms;
-    std::function<double()> read;
+    std::vector<std::string> labels;  // of the two below
+    std::function<Series()> read;
+    bool counts = false;  // `read` gives counters
+    std::vector<std::pair<std::vector<std::string>, std::shared_ptr<const Histogram>>> others_histograms;
   };
   Entry* Add(const std::string& name, const std::string& help);
+  void AddSeries(const std::string& name, const std::string& help, std::vector<std::string> labels, std::function<Series()> read, bool counts);
   std::map<std::string, Entry> entries_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -30,6 +31,22 @@ TEST(Metrics, HistogramsAreCumulative) {
   EXPECT_EQ(registry.Render(),
             "# HELP h H.\n# TYPE h histogram\nh_bucket{le=\"1\"} 2\nh_bucket{le=\"2\"} 3\nh_bucket{le=\"4\"} 4\nh_bucket{le=\"+Inf\"} 5\n"
             "h_sum 106\nh_count 5\n");
+}
+
+TEST(Metrics, WhatIsCountedElsewhereIsReadWhenItIsRendered) {
+  Registry registry;
+  double count = 1;
+  auto histogram = std::make_shared<Histogram>(LatencyBuckets());
+  registry.AddCounter("a_total", "A.", [&] { return count; });
+  registry.AddCounters("b_total", "B.", {"kind"}, [&] { return Registry::Series{{{"x"}, count}, {{"y"}, 2 * count}}; });
+  registry.AddHistograms("c_seconds", "C.", {"kind"}, {{{"x"}, histogram}});
+  count = 5;
+  histogram->Observe(0.5);
+  const std::string text = registry.Render();
+  EXPECT_NE(text.find("# TYPE a_total counter\na_total 5\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("b_total{kind=\"x\"} 5\nb_total{kind=\"y\"} 10\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("c_seconds_count{kind=\"x\"} 1\n"), std::string::npos) << text;
+  EXPECT_EQ(registry.Names(), (std::vector<std::string>{"a_total", "b_total", "c_seconds"}));
 }
 
 TEST(Metrics, SeriesAreBounded) {

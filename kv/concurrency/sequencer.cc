@@ -34,7 +34,7 @@ Task<absl::Status> Sequencer::Sequence(const Context& ctx, Ticket& ticket) {
     if (++ticket.rounds_ > kMaxRounds) co_return absl::InternalError("a request waits for a lock that never lets it pass");
     if (!ticket.latches_.ready()) {
       ticket.latches_ = latches_.Insert(ticket.spec_.latches);
-      if (!ticket.latches_.ready()) CO_RETURN_IF_ERROR(co_await latches_.Wait(ctx, ticket.latches_));
+      if (!ticket.latches_.ready()) CO_RETURN_IF_ERROR(co_await WaitForLatches(ctx, ticket));
     }
     if (ticket.spec_.locks.empty()) co_return absl::OkStatus();
     if (ticket.request_ == nullptr) ticket.request_ = table_->NewRequest(ticket.spec_.txn, ticket.spec_.policy, ticket.spec_.locks);
@@ -48,6 +48,15 @@ Task<absl::Status> Sequencer::Sequence(const Context& ctx, Ticket& ticket) {
       CO_RETURN_IF_ERROR(co_await WaitForLock(ctx, ticket));
     }
   }
+}
+
+Task<absl::Status> Sequencer::WaitForLatches(const Context& ctx, Ticket& ticket) {
+  StoreMetrics::Waiting waiting(&options_.metrics->latch_waiters);
+  const MonoTime from = executor_->Now();
+  absl::Status status = co_await latches_.Wait(ctx, ticket.latches_);
+  options_.metrics->latch_waits += 1;
+  options_.metrics->latch_wait_seconds.Observe(ToSeconds(executor_->Now() - from));
+  co_return status;
 }
 
 Task<absl::Status> Sequencer::WaitForDiscovered(const Context& ctx, Ticket& ticket, std::vector<DiscoveredLock> locks, Timestamp limit,
@@ -108,6 +117,8 @@ Task<absl::Status> Sequencer::WaitForLock(const Context& ctx, Ticket& ticket) {
     if (!ticket.lock_deadline_) ticket.lock_deadline_ = executor_->Now() + ticket.spec_.lock_timeout;
     wait = ctx.WithDeadline(*ticket.lock_deadline_);
   }
+  StoreMetrics::Waiting waiting(&options_.metrics->lock_waiters);
+  const MonoTime from = executor_->Now();
   absl::Status status;
   std::string key;
   while (status.ok() && !request.signalled()) {
@@ -125,6 +136,8 @@ Task<absl::Status> Sequencer::WaitForLock(const Context& ctx, Ticket& ticket) {
     }
     status = co_await PushWhileWaiting(wait, ticket, *std::move(blocker));
   }
+  options_.metrics->lock_waits += 1;
+  options_.metrics->lock_wait_seconds.Observe(ToSeconds(executor_->Now() - from));
   // The lock timeout ended the wait, and not the request's own context.
   if (!status.ok() && !wait.status().ok() && ctx.status().ok()) co_return LockConflictError(key, /*timed_out=*/true);
   co_return status;

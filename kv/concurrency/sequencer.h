@@ -27,6 +27,7 @@
 #include "base/async/task.h"
 #include "kv/concurrency/latches.h"
 #include "kv/concurrency/lock_table.h"
+#include "kv/metrics/store_metrics.h"
 #include "proto/kv/api.pb.h"
 
 namespace insula::kv {
@@ -48,6 +49,7 @@ struct SequencerOptions {
   Duration lock_push_delay = 50ms;    // until the holder of an unreplicated lock, or of a claim, is pushed
   Duration intent_push_delay = 5ms;   // until the holder of an intent is
   size_t remembered_txns = 1000;      // finished transactions that need no push
+  StoreMetrics* metrics = StoreMetrics::Nowhere();  // outlives the sequencer
 };
 
 // A lock that an evaluation met in the engine.
@@ -110,6 +112,7 @@ class Sequencer {
   LatchManager& latches() { return latches_; }
 
  private:
+  Task<absl::Status> WaitForLatches(const Context& ctx, Ticket& ticket);
   Task<absl::Status> WaitForLock(const Context& ctx, Ticket& ticket);
   Task<absl::Status> PushWhileWaiting(const Context& ctx, Ticket& ticket, LockTable::Blocker blocker);
   Task<absl::Status> Touch(const Context& ctx, Ticket& ticket);

@@ -87,19 +87,20 @@ Task<absl::Status> LivenessDriver::WaitForClock(Context ctx, const LogEngine& lo
 LogBatch LivenessDriver::ShrinkClockBound(HybridClock* clock) { return ClockBoundBatch(clock->Now()); }
 
 LivenessDriver::LivenessDriver(const Runtime& runtime, StoreId self, HybridClock* clock, LogEngine* log,
-                               StoreStreams* streams, std::function<void(const std::set<StoreId>&)> changed)
+                               StoreStreams* streams, StoreMetrics* metrics, std::function<void(const std::set<StoreId>&)> changed)
     : runtime_(runtime),
       self_(self),
       clock_(clock),
       log_(log),
       streams_(streams),
+      metrics_(metrics),
       changed_(std::move(changed)),
       tasks_(Context::Background(runtime.executor)) {}
 
 absl::StatusOr<std::unique_ptr<LivenessDriver>> LivenessDriver::Make(
     const Runtime& runtime, StoreId self, std::vector<StoreId> peers, HybridClock* clock, LogEngine* log,
-    StoreStreams* streams, std::function<void(const std::set<StoreId>&)> changed) {
-  std::unique_ptr<LivenessDriver> driver(new LivenessDriver(runtime, self, clock, log, streams, std::move(changed)));
+    StoreStreams* streams, StoreMetrics* metrics, std::function<void(const std::set<StoreId>&)> changed) {
+  std::unique_ptr<LivenessDriver> driver(new LivenessDriver(runtime, self, clock, log, streams, metrics, std::move(changed)));
   if (std::optional<std::string> value = log->Meta(kLivenessMeta); value.has_value())
     RETURN_IF_ERROR(DecodeLivenessState(*value, &driver->durable_));
   driver->manager_ =
@@ -112,7 +113,16 @@ absl::StatusOr<std::unique_ptr<LivenessDriver>> LivenessDriver::Make(
 
 void LivenessDriver::Start() { tasks_.Spawn(Run()); }
 
+void LivenessDriver::CountLost(StoreId store) {
+  const SupportManager::Received received = manager_->SupportFrom(store);
+  const std::pair<bool, bool> now(manager_->SupportFor(store).supported, !received.expiration.empty() && clock_->Peek() <= received.expiration);
+  std::pair<bool, bool>& before = support_[store];
+  metrics_->support_lost += static_cast<uint64_t>(before.first && !now.first) + static_cast<uint64_t>(before.second && !now.second);
+  before = now;
+}
+
 void LivenessDriver::Receive(const LivenessMessage& message) {
+  if (message.type == LivenessMessage::Type::kHeartbeat) metrics_->heartbeats_received += 1;
   manager_->Receive(message, clock_->Now());
   Drain();
 }
@@ -139,11 +149,14 @@ void LivenessDriver::Drain() {
         manager_->Receive(m, clock_->Now());
         continue;
       }
+      if (m.type == LivenessMessage::Type::kHeartbeat) metrics_->heartbeats_sent += 1;
       v1::LivenessMessage proto;
       ToProto(m, &proto);
       streams_->Send(m.to, std::move(proto));
     }
-    if (!out.changed.empty()) changed_(out.changed);
+    if (out.changed.empty()) continue;
+    for (StoreId store : out.changed) CountLost(store);
+    changed_(out.changed);
   }
 }
 

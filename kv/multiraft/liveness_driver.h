@@ -8,11 +8,13 @@
 #define INSULA_KV_MULTIRAFT_LIVENESS_DRIVER_H_
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -23,6 +25,7 @@
 #include "base/hlc/hlc.h"
 #include "base/runtime/runtime.h"
 #include "kv/keys/keys.h"
+#include "kv/metrics/store_metrics.h"
 #include "kv/multiraft/liveness.h"
 #include "kv/multiraft/log_engine.h"
 #include "kv/multiraft/store_streams.h"
@@ -47,7 +50,7 @@ class LivenessDriver {
   // kDataLoss when what the log holds of it is damaged. `changed`: support began or ended with these stores.
   static absl::StatusOr<std::unique_ptr<LivenessDriver>> Make(const Runtime& runtime, StoreId self,
                                                               std::vector<StoreId> peers, HybridClock* clock,
-                                                              LogEngine* log, StoreStreams* streams,
+                                                              LogEngine* log, StoreStreams* streams, StoreMetrics* metrics,
                                                               std::function<void(const std::set<StoreId>&)> changed);
   void Start();
   void Stop() { tasks_.Cancel(); }
@@ -59,10 +62,11 @@ class LivenessDriver {
   Timestamp clock_bound() const { return bound_; }
 
  private:
-  LivenessDriver(const Runtime& runtime, StoreId self, HybridClock* clock, LogEngine* log, StoreStreams* streams,
+  LivenessDriver(const Runtime& runtime, StoreId self, HybridClock* clock, LogEngine* log, StoreStreams* streams, StoreMetrics* metrics,
                  std::function<void(const std::set<StoreId>&)> changed);
   Task<void> Run();
   void Drain();
+  void CountLost(StoreId store);
   void Write(const LivenessWrite& write);
   void KeepClockBound();
 
@@ -71,6 +75,8 @@ class LivenessDriver {
   HybridClock* clock_;
   LogEngine* log_;
   StoreStreams* streams_;
+  StoreMetrics* metrics_;
+  std::map<StoreId, std::pair<bool, bool>> support_;  // given and received, as last seen; for metrics_
   std::function<void(const std::set<StoreId>&)> changed_;
   LivenessState durable_;
   std::unique_ptr<SupportManager> manager_;

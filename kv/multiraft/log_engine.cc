@@ -102,6 +102,7 @@ Task<absl::Status> LogEngine::WriteFrame(std::string body) {
   AppendFrameHeader(&data, {.body_length = static_cast<uint32_t>(body.size()), .sequence = next_frame_});
   data.append(body);
   const uint64_t size = data.size();
+  const MonoTime from = runtime_.executor->Now();
   absl::Status s = co_await file_->WriteAndSync(tasks_.ctx(), std::move(data));
   if (s.ok() && fresh && !fault::On(fault::Mutation::kSkipFsync)) s = runtime_.files->SyncDir(options_.path);
   if (!s.ok()) {
@@ -114,6 +115,7 @@ Task<absl::Status> LogEngine::WriteFrame(std::string body) {
   ++stats_.syncs;
   stats_.bytes += size;
   last_sync_ = runtime_.executor->Now();
+  options_.metrics->log_sync_seconds.Observe(ToSeconds(last_sync_ - from));
   co_return absl::OkStatus();
 }
 
@@ -170,6 +172,7 @@ Task<void> LogEngine::Writer() {
       at += p.batch.bytes_.size();
     }
     stats_.batches += taken.size();
+    options_.metrics->log_batches_per_sync.Observe(static_cast<double>(taken.size()));
     TrimCache();
     if (!segments_.empty() && segments_.back().size >= options_.segment_bytes) file_.reset();  // the next frame opens a new one
     RemoveDeadSegments();

@@ -44,6 +44,7 @@
 #include "base/runtime/files.h"
 #include "base/runtime/runtime.h"
 #include "kv/keys/keys.h"
+#include "kv/metrics/store_metrics.h"
 #include "kv/multiraft/log_record.h"
 #include "kv/raft/message.h"
 
@@ -57,6 +58,7 @@ struct LogOptions {
   uint64_t garbage_bytes = 64 << 20;      // dead bytes that may lie about before live ones are rewritten
   uint64_t cache_bytes = 32 << 20;        // payloads of recent entries kept in memory
   Duration full_retry = std::chrono::milliseconds(500);
+  StoreMetrics* metrics = StoreMetrics::Nowhere();  // outlives the engine
 };
 
 // Changes that become durable together.

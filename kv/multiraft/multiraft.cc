@@ -31,7 +31,7 @@ MultiRaft::MultiRaft(const Runtime& runtime, Transport* transport, HybridClock* 
     : runtime_(runtime),
       clock_(clock),
       options_(std::move(options)),
-      streams_(runtime, transport, options_.store_id, clock, options_.resolver, options_.peer_check),
+      streams_(runtime, transport, options_.store_id, clock, options_.resolver, options_.peer_check, options_.metrics),
       snapshots_(this, transport, options_.store_id, options_.resolver, options_.peer_check),
       tasks_(Context::Background(runtime.executor)) {}
 
@@ -42,7 +42,7 @@ absl::Status MultiRaft::Open(storage::Engine* engine, LogEngine* log, RangeLifec
   log_ = log;
   lifecycle_ = lifecycle;
   truncation_ = std::make_unique<Truncation>(this, options_.truncation);
-  ASSIGN_OR_RETURN(liveness_, LivenessDriver::Make(runtime_, options_.store_id, options_.stores, clock_, log, &streams_,
+  ASSIGN_OR_RETURN(liveness_, LivenessDriver::Make(runtime_, options_.store_id, options_.stores, clock_, log, &streams_, options_.metrics,
                                                    [this](const std::set<StoreId>& stores) { OnSupportChanged(stores); }));
   return absl::OkStatus();
 }
@@ -233,6 +233,7 @@ bool MultiRaft::IsTooFarAhead(Timestamp t) const {
 
 bool MultiRaft::ClockIsSane(const v1::StoreMessages& messages) {
   const int64_t ahead = static_cast<int64_t>(messages.wall_us()) - clock_->Physical().time_since_epoch().count();
+  metrics().clock_ahead_seconds[messages.from_store()] = static_cast<double>(ahead) * 1e-6;
   if (ahead <= std::chrono::duration_cast<std::chrono::microseconds>(clock_->max_offset()).count()) {
     clocks_apart_.erase(messages.from_store());
     const Timestamp now{messages.now()};

@@ -30,6 +30,7 @@
 #include "base/hlc/hlc.h"
 #include "base/runtime/runtime.h"
 #include "base/runtime/transport.h"
+#include "kv/metrics/store_metrics.h"
 #include "kv/multiraft/liveness_driver.h"
 #include "kv/multiraft/log_engine.h"
 #include "kv/multiraft/raft_group.h"
@@ -55,6 +56,7 @@ struct MultiRaftOptions {
   Duration recent = std::chrono::seconds(30);  // traffic within it makes a group try an election when its leader's store dies
   int elections_per_second = 200;
   TruncationOptions truncation;
+  StoreMetrics* metrics = StoreMetrics::Nowhere();  // outlives it
 };
 
 // What a store does when ranges come and go (kv/store).
@@ -77,6 +79,8 @@ class RangeLifecycle {
   virtual void Wrote(RaftGroup* group) {}
   // `group` holds its range's lease from now on.
   virtual void LeaseAcquired(RaftGroup* group) {}
+  // `group` has just applied an entry with this check id (command.h).
+  virtual void Check(RaftGroup* group, const std::string& id) {}
   // The store cannot go on.
   virtual void Fatal(absl::Status why) = 0;
 };
@@ -107,6 +111,7 @@ class MultiRaft : private StoreStreams::Receiver {
   // -- For groups --
   const Runtime& runtime() const { return runtime_; }
   const MultiRaftOptions& options() const { return options_; }
+  StoreMetrics& metrics() { return *options_.metrics; }
   storage::Engine& engine() { return *engine_; }
   LogEngine& log() { return *log_; }
   HybridClock& clock() { return *clock_; }

@@ -102,13 +102,18 @@ void RaftGroup::Step(raft::Message message, StoreId from) {
 void RaftGroup::StopUnreadable() {
   LOG_ERROR("a replica stops: its log cannot be read", {"range", range_}, {"store", store_id()}, {"why", unreadable_.ToString()});
   PROBE("a replica stopped as its log could not be read");
+  const absl::Status why(unreadable_.code(), StrCat("range ", range_, ": ", Sv(unreadable_.message())));
+  if (absl::IsDataLoss(unreadable_)) return StopDamaged(why);
+  Stop(why);
+  host_->lifecycle().Fatal(unreadable_);
+}
+
+void RaftGroup::StopDamaged(const absl::Status& why) {
+  if (stopped_ || node_ == nullptr) return Stop(why);
   const raft::BasicStatus status = node_->GetBasicStatus();
-  Stop(absl::Status(unreadable_.code(), StrCat("range ", range_, ": ", Sv(unreadable_.message()))));
-  if (!absl::IsDataLoss(unreadable_)) {
-    host_->lifecycle().Fatal(unreadable_);
-  } else if (status.soft_state.state == raft::StateType::kLeader) {
-    host_->Spawn(ReleaseFollowers(status.hard_state.term));
-  }
+  LOG_ERROR("a replica stops for good", {"range", range_}, {"store", store_id()}, {"why", why.ToString()});
+  Stop(why);
+  if (status.soft_state.state == raft::StateType::kLeader) host_->Spawn(ReleaseFollowers(status.hard_state.term));
 }
 
 // The store lives on, so followers would stay bound to a leader that is none any more: they are told (kv/raft/fortify.h, F4), a few

@@ -66,6 +66,8 @@ class RaftGroup final : public RangeGroup, public std::enable_shared_from_this<R
   void StartConsensus();
   // No callback comes any more; proposals end with kUnknown (kUnavailable for new ones).
   void Stop(const absl::Status& why);
+  // This replica is no good: as Stop, and whoever it leads is set free.
+  void StopDamaged(const absl::Status& why);
   bool initialized() const { return initialized_; }
   bool stopped() const { return stopped_; }
   const absl::Status& stop_reason() const { return stop_reason_; }
@@ -124,6 +126,7 @@ class RaftGroup final : public RangeGroup, public std::enable_shared_from_this<R
     uint64_t id = 0;
     uint64_t term = 0;
     size_t bytes = 0;
+    MonoTime at{};    // when it was proposed
     Command command;  // as proposed, without decoding it again
     Event done;
     absl::StatusOr<ApplyResult> result = absl::UnknownError("not decided");

@@ -111,6 +111,7 @@ Task<void> RaftGroup::InstallSnapshot(raft::Message message, std::shared_ptr<Sta
   }
   host_->lifecycle().DescriptorReplaced(this, old);
   host_->snapshots().NoteInstalled();
+  host_->metrics().snapshots_installed += 1;
   PROBE("a snapshot was installed");
   while (!proposals_.empty() && proposals_.begin()->first <= index) {
     auto p = proposals_.begin()->second;
@@ -202,6 +203,8 @@ std::shared_ptr<RaftGroup::Proposal> RaftGroup::TakeProposal(const raft::Entry& 
 
 void RaftGroup::Resolve(const std::shared_ptr<Proposal>& proposal, absl::StatusOr<ApplyResult> result) {
   proposed_bytes_ -= proposal->bytes;
+  if (result.ok()) host_->metrics().round_seconds.Observe(ToSeconds(host_->runtime().executor->Now() - proposal->at));
+  if (absl::IsAborted(result.status())) host_->metrics().proposals_refused += 1;
   proposal->result = std::move(result);
   proposal->done.Set();
 }
@@ -251,6 +254,7 @@ RaftGroup::Applied RaftGroup::ApplyCommand(const raft::Entry& entry) {
   }
   if (CommitApplied(entry, next, *std::move(batch)) == Applied::kWaits) return Applied::kWaits;
   machine_->AfterApply(applied);
+  if (!command.check_id.empty()) host_->lifecycle().Check(this, command.check_id);
   if (mine) {
     proposals_.erase(entry.index);
     Resolve(mine, ApplyResult{entry.index, entry.term});
@@ -271,6 +275,7 @@ RaftGroup::Applied RaftGroup::CommitApplied(const raft::Entry& entry, const Rang
     return Applied::kWaits;
   }
   state_ = std::move(state);
+  host_->metrics().applied_entries += 1;
   if (!entry.data.empty()) MarkActive();
   host_->truncation().Applied(range_);
   host_->lifecycle().Wrote(this);
@@ -308,6 +313,7 @@ Task<void> RaftGroup::ApplySplit(raft::Entry entry, std::shared_ptr<Proposal> mi
   }
   v1::RangeDescriptor old = std::exchange(descriptor_, split.left);
   state_ = std::move(next);
+  host_->metrics().applied_entries += 1;
   host_->truncation().Applied(range_);
   host_->lifecycle().Wrote(this);
   host_->lifecycle().DescriptorReplaced(this, old);

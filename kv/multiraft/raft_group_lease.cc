@@ -96,6 +96,7 @@ bool RaftGroup::TryElection() {
   }
   if (!node_->MayCampaign()) return false;
   if (!host_->TakeElectionPermit()) return false;
+  host_->metrics().elections += 1;
   absl::Status s = node_->Campaign();
   if (!s.ok()) LOG_DEBUG("no election", {"range", range_}, {"why", s.ToString()});
   MarkDirty();
@@ -145,6 +146,8 @@ Task<absl::StatusOr<ApplyResult>> RaftGroup::Propose(Context ctx, Command comman
   const uint64_t index = node_->GetBasicStatus().last_index;
   CHECK(proposals_.emplace(index, proposal).second) << "range " << range_ << " index " << index;
   proposed_bytes_ += size;
+  proposal->at = host_->runtime().executor->Now();
+  host_->metrics().proposals += 1;
   MarkActive();
   MarkDirty();
   absl::Status waited = co_await proposal->done.Wait(ctx);

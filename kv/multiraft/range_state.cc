@@ -87,6 +87,16 @@ void PutDescriptor(storage::WriteBatch* batch, const v1::RangeDescriptor& descri
   batch->Put(ColumnFamily::kRange, keys::RangeIdKey(descriptor.range_id(), keys::RangeField::kDescriptor), descriptor.SerializeAsString());
 }
 
+std::vector<RowSpan> RowSpansOf(const v1::RangeDescriptor& descriptor) {
+  const std::string& start = descriptor.start_key();
+  std::string end = descriptor.end_key().empty() ? std::string("\xff") : descriptor.end_key();
+  std::string id = keys::RangeIdPrefix(descriptor.range_id());
+  return {{ColumnFamily::kRange, id, PrefixEnd(id)},
+          {ColumnFamily::kRange, keys::AnchorSpanStart(start), keys::AnchorSpanEnd(descriptor.end_key())},
+          {ColumnFamily::kLock, start, end},
+          {ColumnFamily::kData, storage::DataKeyBound(start), storage::DataKeyBound(end)}};
+}
+
 void ClearSpan(storage::WriteBatch* batch, std::string_view start, std::string_view end) {
   // Above every key: keyspaces begin with 0xFE.
   std::string last = end.empty() ? std::string("\xff") : std::string(end);

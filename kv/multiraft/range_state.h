@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -44,6 +45,12 @@ struct LoadedRange {
 absl::StatusOr<std::optional<LoadedRange>> LoadRange(storage::Reader& reader, RangeId range);
 void PutRangeState(storage::WriteBatch* batch, RangeId range, const RangeState& state);
 void PutDescriptor(storage::WriteBatch* batch, const v1::RangeDescriptor& descriptor);
+// The rows that the engine holds of a range, all of them replicated: those of its id, those that follow its keys, locks, versions.
+struct RowSpan {
+  storage::ColumnFamily cf;
+  std::string start, end;  // of the column family's own keys
+};
+std::vector<RowSpan> RowSpansOf(const v1::RangeDescriptor& descriptor);
 // Everything that the engine holds of keys in [start, end): versions, locks, rows that follow a key.
 void ClearSpan(storage::WriteBatch* batch, std::string_view start, std::string_view end);
 

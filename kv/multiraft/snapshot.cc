@@ -10,6 +10,7 @@
 #include "base/strings.h"
 #include "kv/multiraft/multiraft.h"
 #include "kv/multiraft/raft_convert.h"
+#include "kv/multiraft/range_state.h"
 #include "kv/storage/crc32c.h"
 #include "kv/storage/data_key.h"
 #include "kv/storage/varint.h"
@@ -22,23 +23,8 @@ using storage::ColumnFamily;
 constexpr size_t kChunkBytes = 256 << 10;
 constexpr Duration kSendTimeout = std::chrono::seconds(120);
 
-// What a snapshot of `descriptor`'s range consists of.
-struct SnapshotSpan {
-  ColumnFamily cf;
-  std::string start, end;
-};
-std::vector<SnapshotSpan> SpansOf(const v1::RangeDescriptor& descriptor) {
-  const std::string& start = descriptor.start_key();
-  std::string end = descriptor.end_key().empty() ? std::string("\xff") : descriptor.end_key();
-  std::string id = keys::RangeIdPrefix(descriptor.range_id());
-  return {{ColumnFamily::kRange, id, PrefixEnd(id)},
-          {ColumnFamily::kRange, keys::AnchorSpanStart(start), keys::AnchorSpanEnd(descriptor.end_key())},
-          {ColumnFamily::kLock, start, end},
-          {ColumnFamily::kData, storage::DataKeyBound(start), storage::DataKeyBound(end)}};
-}
-
-bool RowBelongs(const std::vector<SnapshotSpan>& spans, ColumnFamily cf, std::string_view key) {
-  for (const SnapshotSpan& span : spans) {
+bool RowBelongs(const std::vector<RowSpan>& spans, ColumnFamily cf, std::string_view key) {
+  for (const RowSpan& span : spans) {
     if (span.cf != cf) continue;
     bool inside = cf == ColumnFamily::kData ? key.size() >= storage::kDataKeySuffix && storage::CompareDataKeys(key, span.start) >= 0 && storage::CompareDataKeys(key, span.end) < 0
                                             : key >= span.start && key < span.end;
@@ -72,8 +58,10 @@ Task<void> SnapshotTransfer::Send(std::shared_ptr<RaftGroup> group, raft::Messag
   if (ctx.done()) co_return;
   if (s.ok()) {
     ++sent_;
+    host_->metrics().snapshots_sent += 1;
     LOG_INFO("snapshot sent", {"range", group->range_id()}, {"replica", message.to});
   } else {
+    host_->metrics().snapshots_failed += 1;
     LOG_INFO("snapshot not sent", {"range", group->range_id()}, {"replica", message.to}, {"why", s.ToString()});
   }
   group->ReportSnapshot(message.to, s.ok());
@@ -121,13 +109,14 @@ Task<absl::Status> SnapshotTransfer::TrySend(const Context& ctx, RaftGroup* grou
 Task<absl::Status> SnapshotTransfer::SendRows(const Context& ctx, storage::Reader* reader, const v1::RangeDescriptor& descriptor, MessageStream* stream) {
   v1::SnapshotChunk chunk;
   std::string* rows = chunk.mutable_rows();
-  for (const SnapshotSpan& span : SpansOf(descriptor)) {
+  for (const RowSpan& span : RowSpansOf(descriptor)) {
     auto it = reader->NewIterator({.cf = span.cf, .lower = span.start, .upper = span.end});
     for (it->SeekToFirst(); it->Valid(); it->Next()) {
       rows->push_back(static_cast<char>(span.cf));
       storage::AppendString(rows, it->key());
       storage::AppendString(rows, it->value());
       if (rows->size() < kChunkBytes) continue;
+      host_->metrics().snapshot_bytes_sent += rows->size();
       chunk.set_crc32c(storage::Crc32c(*rows));
       CO_RETURN_IF_ERROR(co_await stream->Send(ctx, chunk.SerializeAsString()));
       CO_RETURN_IF_ERROR(co_await ctx.Yield());
@@ -136,6 +125,7 @@ Task<absl::Status> SnapshotTransfer::SendRows(const Context& ctx, storage::Reade
     CO_RETURN_IF_ERROR(it->status());
   }
   if (!rows->empty()) {
+    host_->metrics().snapshot_bytes_sent += rows->size();
     chunk.set_crc32c(storage::Crc32c(*rows));
     CO_RETURN_IF_ERROR(co_await stream->Send(ctx, chunk.SerializeAsString()));
   }
@@ -150,7 +140,7 @@ Task<absl::StatusOr<std::shared_ptr<StagedSnapshot>>> SnapshotTransfer::ReceiveR
   auto staged = std::make_shared<StagedSnapshot>();
   staged->descriptor = header.range();
   CO_RETURN_IF_ERROR(DecodeRangeState(header.range_state(), &staged->state));
-  std::vector<SnapshotSpan> spans = SpansOf(staged->descriptor);
+  std::vector<RowSpan> spans = RowSpansOf(staged->descriptor);
   for (;;) {
     CO_ASSIGN_OR_RETURN(std::optional<std::string> bytes, co_await stream->Receive(ctx));
     v1::SnapshotChunk chunk;
@@ -158,6 +148,7 @@ Task<absl::StatusOr<std::shared_ptr<StagedSnapshot>>> SnapshotTransfer::ReceiveR
     if (chunk.value_case() == v1::SnapshotChunk::kDone) co_return staged;
     if (chunk.value_case() != v1::SnapshotChunk::kRows) co_return absl::InvalidArgumentError("the snapshot has a chunk of an unknown kind");
     if (storage::Crc32c(chunk.rows()) != chunk.crc32c()) co_return absl::DataLossError("rows of the snapshot were damaged on the way");
+    host_->metrics().snapshot_bytes_received += chunk.rows().size();
     std::string_view rest(chunk.rows());
     while (!rest.empty()) {
       uint8_t cf = static_cast<uint8_t>(rest[0]);

@@ -7,6 +7,7 @@
 #include "base/log/log.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
+#include "kv/raft/message.h"
 
 namespace insula::kv {
 namespace {
@@ -14,15 +15,35 @@ constexpr size_t kMaxOutboxBytes = 32 << 20;  // beyond, messages are dropped: t
 constexpr Duration kOpenTimeout = std::chrono::milliseconds(1000);
 constexpr Duration kSendTimeout = std::chrono::milliseconds(3000);
 constexpr Duration kRetryDelay = std::chrono::milliseconds(100);
+
+RaftMessageKind KindOf(const v1::RaftMessage& message) {
+  switch (static_cast<raft::MessageType>(message.type())) {
+    case raft::MessageType::kApp: return RaftMessageKind::kAppend;
+    case raft::MessageType::kAppResp: return RaftMessageKind::kAppendResponse;
+    case raft::MessageType::kHeartbeat:
+    case raft::MessageType::kHeartbeatResp: return RaftMessageKind::kHeartbeat;
+    case raft::MessageType::kVote:
+    case raft::MessageType::kVoteResp:
+    case raft::MessageType::kPreVote:
+    case raft::MessageType::kPreVoteResp: return RaftMessageKind::kVote;
+    case raft::MessageType::kFortify:
+    case raft::MessageType::kFortifyResp:
+    case raft::MessageType::kDeFortify:
+    case raft::MessageType::kDeFortifyResp: return RaftMessageKind::kLease;
+    case raft::MessageType::kSnap: return RaftMessageKind::kSnapshot;
+    default: return RaftMessageKind::kOther;
+  }
+}
 }  // namespace
 
-StoreStreams::StoreStreams(const Runtime& runtime, Transport* transport, StoreId self, HybridClock* clock, StoreResolver resolver, PeerCheck check)
+StoreStreams::StoreStreams(const Runtime& runtime, Transport* transport, StoreId self, HybridClock* clock, StoreResolver resolver, PeerCheck check, StoreMetrics* metrics)
     : runtime_(runtime),
       transport_(transport),
       self_(self),
       clock_(clock),
       resolver_(std::move(resolver)),
       check_(std::move(check)),
+      metrics_(metrics),
       alive_(std::make_shared<StoreStreams*>(this)),
       tasks_(Context::Background(runtime.executor)) {
   transport->Handle(kMessagesMethod, [weak = std::weak_ptr<StoreStreams*>(alive_)](Context ctx, std::unique_ptr<MessageStream> stream) -> Task<absl::Status> {
@@ -61,7 +82,11 @@ void StoreStreams::Filled(Peer& peer) {
 void StoreStreams::Send(StoreId to, v1::RaftEnvelope envelope) {
   Peer& peer = GetPeer(to);
   size_t bytes = envelope.ByteSizeLong();
+  const size_t kind = static_cast<size_t>(KindOf(envelope.message()));
+  metrics_->messages_sent[kind] += 1;
+  metrics_->message_bytes_sent[kind] += bytes;
   if (peer.outbox_bytes + bytes > kMaxOutboxBytes) {
+    metrics_->messages_dropped += 1;
     if (receiver_ != nullptr) receiver_->Undelivered(to, {envelope.range_id()});
     return;
   }
@@ -79,6 +104,7 @@ void StoreStreams::Send(StoreId to, v1::LivenessMessage message) {
 }
 
 void StoreStreams::Drop(const Peer& peer, const v1::StoreMessages& batch) {
+  metrics_->messages_dropped += static_cast<uint64_t>(batch.raft_size());
   std::set<RangeId> ranges;
   for (const auto& envelope : batch.raft()) ranges.insert(envelope.range_id());
   if (receiver_ != nullptr && !ranges.empty()) receiver_->Undelivered(peer.store, std::vector<RangeId>(ranges.begin(), ranges.end()));

@@ -23,6 +23,7 @@
 #include "base/runtime/runtime.h"
 #include "base/runtime/transport.h"
 #include "kv/keys/keys.h"
+#include "kv/metrics/store_metrics.h"
 #include "proto/kv/raft.pb.h"
 
 namespace insula::kv {
@@ -46,7 +47,8 @@ class StoreStreams {
   };
 
   // Registers its handler with `transport` (before it listens).
-  StoreStreams(const Runtime& runtime, Transport* transport, StoreId self, HybridClock* clock, StoreResolver resolver, PeerCheck check);
+  StoreStreams(const Runtime& runtime, Transport* transport, StoreId self, HybridClock* clock, StoreResolver resolver, PeerCheck check,
+               StoreMetrics* metrics);
 
   // From now on messages reach `receiver`.
   void Start(Receiver* receiver);
@@ -78,6 +80,7 @@ class StoreStreams {
   HybridClock* clock_;
   StoreResolver resolver_;
   PeerCheck check_;
+  StoreMetrics* metrics_;
   Receiver* receiver_ = nullptr;
   std::map<StoreId, std::unique_ptr<Peer>> peers_;
   std::shared_ptr<StoreStreams*> alive_;  // for the handler, which the transport keeps

@@ -20,6 +20,7 @@ Task<absl::Status> Truncation::Run(const Context& ctx) {
     if (auto group = host_->Find(range); group != nullptr) applied[range] = group->applied_index();
   }
   uint64_t log_bytes = host_->log().stats().bytes;
+  const MonoTime from = ctx.executor().Now();
   absl::Status flushed = fault::On(fault::Mutation::kTruncateEarly) ? absl::OkStatus() : co_await host_->engine().Flush(ctx);
   if (!flushed.ok()) {
     active_.merge(active);
@@ -28,6 +29,8 @@ Task<absl::Status> Truncation::Run(const Context& ctx) {
   }
   log_bytes_at_flush_ = log_bytes;
   last_flush_ = ctx.executor().Now();
+  host_->metrics().flushes += 1;
+  host_->metrics().flush_seconds.Observe(ToSeconds(last_flush_ - from));
   LogEngine& log = host_->log();
   LogBatch batch;
   for (uint64_t redo : redos) batch.RedoDone(redo);
@@ -35,7 +38,10 @@ Task<absl::Status> Truncation::Run(const Context& ctx) {
   for (const auto& [range, index] : applied) {
     if (++steps % 256 == 0) CO_RETURN_IF_ERROR(co_await ctx.Yield());
     auto group = host_->Find(range);
-    if (group == nullptr || group->stopped()) continue;
+    if (group == nullptr || group->stopped()) {
+      remaining_.erase(range);
+      continue;
+    }
     uint64_t to = group->TruncationIndex(index, active.contains(range));
     if (to > log.TruncatedIndex(range)) {
       CO_ASSIGN_OR_RETURN(uint64_t term, log.Term(range, to));

@@ -259,6 +259,19 @@ struct GarbageResult {
 Outcome CollectGarbage(storage::ReadWriter& rw, const GarbagePosition& from, std::string_view end, Timestamp threshold, uint64_t max_versions, Stats* stats,
                        GarbageResult* out);
 
+// Counts a range's rows, given in the order of their column families.
+class StatsCounter {
+ public:
+  // A version; newest first of each key.
+  Outcome AddVersion(std::string_view user_key, std::string_view encoded);
+  // A row of the `lock` column family.
+  Outcome AddLock(std::string_view encoded);
+  const Stats& stats() const { return stats_; }
+
+ private:
+  Stats stats_;
+  std::optional<std::string> key_;  // of the last version
+};
 // Counts [start, end) anew.
 Outcome ComputeStats(storage::Reader& reader, std::string_view start, std::string_view end, Stats* out);
 

@@ -140,32 +140,39 @@ Outcome CollectGarbage(storage::ReadWriter& rw, const GarbagePosition& from, std
   return Collector(rw, from, end, threshold, max_versions).Run(stats, out);
 }
 
+Outcome StatsCounter::AddVersion(std::string_view user_key, std::string_view encoded) {
+  ValueView value;
+  if (!ParseValue(encoded, &value)) return internal::DamagedVersion(user_key);
+  stats_.versions += 1;
+  stats_.total_bytes += VersionBytes(user_key, encoded.size());
+  if (key_ == user_key) return Outcome::Ok();
+  key_.emplace(user_key);
+  if (value.deletion) return Outcome::Ok();
+  stats_.live_keys += 1;
+  stats_.live_bytes += LiveBytes(user_key, value.value.size());
+  return Outcome::Ok();
+}
+
+Outcome StatsCounter::AddLock(std::string_view encoded) {
+  LockRecord record;
+  if (absl::Status s = DecodeLockRecord(encoded, &record); !s.ok()) return Outcome::Error(s);
+  stats_.locks += 1;
+  stats_.intents += record.intent_holder() != nullptr ? 1 : 0;
+  return Outcome::Ok();
+}
+
 Outcome ComputeStats(storage::Reader& reader, std::string_view start, std::string_view end, Stats* out) {
-  *out = Stats{};
+  StatsCounter counter;
   auto it = reader.NewIterator({.cf = ColumnFamily::kData, .lower = storage::DataKeyBound(start), .upper = end.empty() ? "" : storage::DataKeyBound(end)});
-  std::string key;
-  bool first = true;
   for (it->SeekToFirst(); it->Valid(); it->Next()) {
-    ValueView value;
-    std::string_view user_key = UserKey(it->key());
-    if (!ParseValue(it->value(), &value)) return internal::DamagedVersion(user_key);
-    out->versions += 1;
-    out->total_bytes += VersionBytes(user_key, it->value().size());
-    if (!first && user_key == key) continue;
-    first = false;
-    key.assign(user_key);
-    if (value.deletion) continue;
-    out->live_keys += 1;
-    out->live_bytes += LiveBytes(user_key, value.value.size());
+    if (Outcome o = counter.AddVersion(UserKey(it->key()), it->value()); !o.ok()) return o;
   }
   if (absl::Status s = it->status(); !s.ok()) return Outcome::Error(s);
   auto locks = reader.NewIterator({.cf = ColumnFamily::kLock, .lower = std::string(start), .upper = std::string(end)});
-  LockRecord record;
   for (locks->SeekToFirst(); locks->Valid(); locks->Next()) {
-    if (absl::Status s = DecodeLockRecord(locks->value(), &record); !s.ok()) return Outcome::Error(s);
-    out->locks += 1;
-    if (record.intent_holder() != nullptr) out->intents += 1;
+    if (Outcome o = counter.AddLock(locks->value()); !o.ok()) return o;
   }
+  *out = counter.stats();
   absl::Status s = locks->status();
   return s.ok() ? Outcome::Ok() : Outcome::Error(s);
 }

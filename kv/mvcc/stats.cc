@@ -1,5 +1,6 @@
 #include "kv/mvcc/stats.h"
 
+#include "base/strings.h"
 #include "kv/storage/varint.h"
 
 namespace insula::kv::mvcc {
@@ -25,6 +26,10 @@ Stats& Stats::operator-=(const Stats& d) {
   intents -= d.intents;
   locks -= d.locks;
   return *this;
+}
+
+std::string ToString(const Stats& s) {
+  return StrCat(s.live_keys, " live keys, ", s.live_bytes, " live bytes, ", s.versions, " versions, ", s.total_bytes, " bytes, ", s.intents, " intents, ", s.locks, " locks");
 }
 
 void AppendStats(std::string* out, const Stats& stats) {

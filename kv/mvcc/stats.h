@@ -22,6 +22,9 @@ struct Stats {
   bool empty() const { return *this == Stats{}; }
 };
 
+// "live keys 3, …", for people.
+std::string ToString(const Stats& stats);
+
 // Six zigzag varints, behind a version byte.
 void AppendStats(std::string* out, const Stats& stats);
 [[nodiscard]] bool TakeStats(std::string_view* in, Stats* stats);

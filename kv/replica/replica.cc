@@ -37,6 +37,11 @@ Timestamp LoadThreshold(RangeGroup& group) {
   return group.clock().Peek();
 }
 
+SequencerOptions Counting(SequencerOptions options, StoreMetrics* metrics) {
+  options.metrics = metrics;
+  return options;
+}
+
 }  // namespace
 
 std::unique_ptr<RangeStateMachine> MakeReplica(RangeGroup* group, ReplicaDeps deps) {
@@ -51,8 +56,9 @@ std::shared_ptr<Replica> ReplicaOf(const RangeGroup& group) {
 Replica::Replica(RangeGroup* group, ReplicaDeps deps)
     : group_(group),
       deps_(std::move(deps)),
+      metrics_(deps_.metrics != nullptr ? deps_.metrics.get() : StoreMetrics::Nowhere()),
       range_id_(group->range_id()),
-      sequencer_(deps_.executor, &locks_, this, deps_.sequencer),
+      sequencer_(deps_.executor, &locks_, this, Counting(deps_.sequencer, metrics_)),
       ctx_(Context::Background(deps_.executor).WithCancel()),
       background_(ctx_) {
   if (deps_.sender != nullptr) resolver_ = std::make_unique<IntentResolver>(ctx_, deps_.sender);
@@ -66,6 +72,7 @@ Replica::~Replica() = default;
 void Replica::LeaseAcquired(const Lease& lease) {
   if (lease.sequence == lease_.sequence) return;
   lease_ = lease;
+  metrics_->leases_acquired += 1;
   reads_.Reset(fault::On(fault::Mutation::kForgetReads) ? Timestamp() : lease.start);
   releases_.Reset(lease.start);
   markers_.Reset(lease.start);
@@ -85,7 +92,9 @@ void Replica::LeaseLost() {
   lease_ = Lease();
   locks_.Clear();
   pushes_.NotifyAll();
-  if (held) deps_.on_lease(range_id_, false);
+  if (!held) return;
+  metrics_->leases_lost += 1;
+  deps_.on_lease(range_id_, false);
 }
 
 void Replica::AfterApply(const RangeStateMachine::Applied&) {}

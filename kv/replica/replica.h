@@ -38,7 +38,9 @@
 #include "kv/api/sender.h"
 #include "kv/concurrency/lock_table.h"
 #include "kv/concurrency/sequencer.h"
+#include "kv/metrics/store_metrics.h"
 #include "kv/multiraft/range_group.h"
+#include "kv/replica/checks.h"
 #include "kv/replica/declare.h"
 #include "kv/replica/evaluator.h"
 #include "kv/txn/intent_resolver.h"
@@ -60,6 +62,8 @@ struct ReplicaDeps {
   // This replica's lease came (true) or went (false), as far as it knows. Not called inside a call into the replica's group.
   std::function<void(uint64_t range_id, bool held)> on_lease = [](uint64_t, bool) {};
   SequencerOptions sequencer = {};
+  ReplicaChecks* checks = nullptr;        // null: replicas are not compared (unit tests)
+  std::shared_ptr<StoreMetrics> metrics = nullptr;  // where the replica counts; null: nowhere
   Duration lease_wait = 2s;             // how long a batch waits for somebody to lead
   Duration deadlock_interval = 50ms;    // between questions about who waits for a waiting pusher; doubles up to 1 s
 };
@@ -136,6 +140,7 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
   void Released(std::string_view key, Timestamp ts);
   void FinishResponse(Work& work);
   void NameNodes(v1::RangeLookupResponse* lookup) const;
+  void CountError(const v1::Error& error);
 
   // replica_push.cc
   Task<absl::StatusOr<v1::Transaction>> Push(const Context& ctx, v1::PushTxnRequest push) override;
@@ -163,6 +168,9 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
   // replica_admin.cc
   Task<absl::Status> RunAdmin(const Context& ctx, const v1::BatchRequest& batch, v1::BatchResponse* response);
 
+  // replica_check.cc
+  Task<absl::Status> CheckConsistency(const Context& ctx, const v1::BatchRequest& batch, v1::BatchResponse* response);
+
   // replica_split.cc
   Task<absl::Status> AdminSplit(const Context& ctx, const v1::BatchRequest& batch, v1::BatchResponse* response);
 
@@ -174,6 +182,7 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
 
   RangeGroup* group_;  // null once closed
   ReplicaDeps deps_;
+  StoreMetrics* const metrics_;
   RangeId range_id_;
   Lease lease_;  // the last one acquired here; sequence 0: none
   LockTable locks_;

@@ -13,6 +13,8 @@ Task<absl::Status> Replica::RunAdmin(const Context& ctx, const v1::BatchRequest&
   switch (request.value_case()) {
     case v1::Request::kAdminSplit:
       co_return co_await AdminSplit(ctx, batch, response);
+    case v1::Request::kCheckConsistency:
+      co_return co_await CheckConsistency(ctx, batch, response);
     default:
       co_return InvalidError(StrCat(NameOf(request), " is not served by this version"));
   }

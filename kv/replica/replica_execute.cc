@@ -42,13 +42,31 @@ Task<v1::BatchResponse> Replica::Execute(Context ctx, v1::BatchRequest batch) {
   if (!status.ok()) {
     response.Clear();
     *response.mutable_error() = ToKvError(status);
+    CountError(response.error());
   }
+  metrics_->batches += 1;
   if (group_ != nullptr) {
     response.set_now(group_->clock().Peek().bits);
     const v1::RangeDescriptor& range = group_->descriptor();
     if (batch.header().range_generation() != 0 && batch.header().range_generation() < range.generation()) *response.add_updated_ranges() = range;
   }
   co_return response;
+}
+
+void Replica::CountError(const v1::Error& error) {
+  auto restart = [this](RestartReason reason) { metrics_->restarts[static_cast<size_t>(reason)] += 1; };
+  if (error.has_txn_aborted()) metrics_->aborts += 1;
+  if (error.has_uncertainty()) restart(RestartReason::kUncertain);
+  if (!error.has_txn_retry()) return;
+  switch (error.txn_retry().reason()) {
+    case v1::Error::TxnRetry::WRITE_TOO_OLD: return restart(RestartReason::kWriteTooOld);
+    case v1::Error::TxnRetry::READ_REFRESH_FAILED: return restart(RestartReason::kRefreshFailed);
+    case v1::Error::TxnRetry::PUSHED: return restart(RestartReason::kPushed);
+    case v1::Error::TxnRetry::LOCK_LOST: return restart(RestartReason::kLockLost);
+    case v1::Error::TxnRetry::ASYNC_WRITE_FAILED: return restart(RestartReason::kAsyncWriteFailed);
+    case v1::Error::TxnRetry::DEADLINE: return restart(RestartReason::kDeadline);
+    default: return;
+  }
 }
 
 absl::Status Replica::Mismatch(std::string_view key, std::string_view end_key) const {
@@ -229,6 +247,7 @@ Task<absl::Status> Replica::Run(const Context& ctx, const v1::BatchRequest& batc
     EvalEnv env{group_, work.lease.lease, &locks_, &reads_, &releases_, &markers_, &pushes_, ticket.request(), gc_threshold_, gc_policy_floor_};
     Evaluator evaluator(env, batch, work.has_txn ? response->mutable_txn() : nullptr, work.ts, response);
     EvalResult result = evaluator.Run();
+    metrics_->evaluations += 1;
     if (!result.ok()) {
       CO_RETURN_IF_ERROR(co_await TryAgain(ctx, work, ticket, std::move(result)));
       continue;
@@ -365,6 +384,7 @@ void Replica::Apply(const Work& work, Effects& effects) {
 
 void Replica::ApplyEnded(Effects::Ended& ended, Timestamp now) {
   const std::string id = ended.txn.meta().id();
+  (ended.txn.status() == v1::COMMITTED ? metrics_->commits : metrics_->rollbacks) += 1;
   const Timestamp released = std::max(now, Timestamp{ended.txn.meta().write_ts()});
   sequencer_.OnFinished(id, ended.txn.status(), Timestamp{ended.txn.meta().write_ts()});
   locks_.ReleaseAll(id, [&](std::string_view key) { Released(key, released); });

@@ -18,6 +18,7 @@ Task<absl::StatusOr<v1::Transaction>> Replica::Push(const Context& ctx, v1::Push
     CO_RETURN_IF_ERROR(co_await ctx.Yield());
     co_return LockConflictError(push.key(), /*timed_out=*/false);
   }
+  metrics_->pushes += 1;
   co_return co_await kv::PushTxn(ctx, *deps_.sender, std::move(push));
 }
 
@@ -78,6 +79,7 @@ Task<absl::Status> Replica::AskWhoWaits(const Context& ctx, const v1::TxnMeta& p
   for (const auto& edge : answer.edges()) edges.push_back({edge.waiter(), Timestamp{edge.waiter_min_ts()}, edge.holder()});
   if (entry.SetEdges(std::move(edges))) {
     PROBE("a deadlock was broken");
+    metrics_->deadlocks += 1;
     co_return DeadlockError();
   }
   co_return absl::OkStatus();

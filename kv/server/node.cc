@@ -12,11 +12,13 @@
 #include "kv/api/error.h"
 #include "kv/client/database.h"
 #include "kv/keys/keys.h"
+#include "kv/metrics/store_metrics.h"
 #include "kv/multiraft/raft_group.h"
 #include "kv/replica/replica.h"
 #include "kv/server/admission.h"
 #include "kv/server/batch_service.h"
 #include "kv/server/denial_log.h"
+#include "kv/server/node_metrics.h"
 #include "kv/server/node_service.h"
 #include "kv/server/registry_watch.h"
 #include "kv/server/server_metrics.h"
@@ -55,7 +57,8 @@ class Node::Impl : private BatchExecutor, private SystemLeadership {
  public:
   Impl(const Context& ctx, const Runtime& runtime, Transport* transport, storage::EngineFactory engines, NodeOptions options)
       : options_(std::move(options)),
-        metrics_(options_.metrics == nullptr ? &own_registry_ : options_.metrics),
+        registry_(options_.metrics == nullptr ? &own_registry_ : options_.metrics),
+        metrics_(registry_),
         denials_(runtime.executor, &metrics_),
         guarded_(transport, [this](const Identity& caller, const PeerIdentity& peer, std::string_view method) { denials_.Denied("method", caller, peer, method); }),
         database_(MakeDatabase(ctx, runtime, transport, {.sender = {.bootstrap = Addresses(options_.peers)}, .coordinator = {}})),
@@ -69,6 +72,11 @@ class Node::Impl : private BatchExecutor, private SystemLeadership {
         tasks_(ctx) {
     gate_.SetOnRecord([this](const TenantRecord& record) { admission_.SetShare(record.id(), record.node_share()); });
     gate_.SetOnRefused([this](TenantId tenant, const absl::Status& why) { admission_.TurnAway(tenant, why); });
+    RegisterStoreMetrics(store_metrics_, registry_);
+    RegisterNodeMetrics(registry_, [store = std::weak_ptr<Store*>(reachable_)]() -> Store* {
+      auto reachable = store.lock();
+      return reachable != nullptr && (*reachable)->started() ? *reachable : nullptr;
+    });
     batches_.Register(&guarded_);
     tenant_service_.Register(&guarded_);
     RegisterNodeService(&guarded_, [this](const v1::NodeStatusRequest& request, v1::NodeStatusResponse* out) { FillStatus(request, out); });
@@ -116,6 +124,8 @@ class Node::Impl : private BatchExecutor, private SystemLeadership {
     store.factory = [this, executor = runtime.executor](RangeGroup* group) {
       ReplicaDeps deps;
       deps.executor = executor;
+      deps.metrics = store_metrics_;
+      deps.checks = &store_.checks();
       deps.sender = &database_->sender();
       deps.node_address = [this](uint64_t node) { return AddressOf(options_.peers, node); };
       deps.local_ranges = [this](std::string_view key, std::string_view end_key) { return store_.LocalRanges(key, end_key); };
@@ -126,6 +136,7 @@ class Node::Impl : private BatchExecutor, private SystemLeadership {
     };
     store.on_fatal = options_.on_fatal;
     store.gc = options_.gc;
+    store.metrics = store_metrics_;
     options_.tune_store(store);
     return store;
   }
@@ -177,12 +188,15 @@ class Node::Impl : private BatchExecutor, private SystemLeadership {
 
   NodeOptions options_;
   metrics::Registry own_registry_;
+  metrics::Registry* const registry_;
   ServerMetrics metrics_;
+  std::shared_ptr<StoreMetrics> store_metrics_ = std::make_shared<StoreMetrics>();
   DenialLog denials_;
   GuardedTransport guarded_;
   Condition lease_changed_;
   std::unique_ptr<ClientDatabase> database_;
   Store store_;
+  std::shared_ptr<Store*> reachable_ = std::make_shared<Store*>(&store_);  // for the registry, which may be asked when the node is gone
   TenantStore tenants_;
   TenantGate gate_;
   Admission admission_;
@@ -199,8 +213,6 @@ Node::~Node() = default;
 Task<absl::Status> Node::Start(const Context& ctx) { return impl_->Start(ctx); }
 Task<absl::Status> Node::Stop(const Context& ctx) { return impl_->Stop(ctx); }
 absl::Status Node::ready() const { return impl_->Ready(); }
-uint64_t Node::leases() const { return impl_->store().started() ? impl_->store().lease_count() : 0; }
-uint64_t Node::unflushed_bytes() const { return impl_->store().started() ? impl_->store().engine().unflushed_bytes() : 0; }
 void Node::FillStatus(const v1::NodeStatusRequest& request, v1::NodeStatusResponse* out) const { impl_->FillStatus(request, out); }
 Database* Node::database() { return impl_->database(); }
 const GcQueue& Node::gc() const { return impl_->store().gc(); }

@@ -53,8 +53,6 @@ class Node {
 
   // OK when started and all replicas have applied what was known to be committed.
   absl::Status ready() const;
-  uint64_t leases() const;
-  uint64_t unflushed_bytes() const;
   void FillStatus(const v1::NodeStatusRequest& request, v1::NodeStatusResponse* out) const;
   // Reaches all keys of the cluster, with the node's identity.
   Database* database();

@@ -63,6 +63,19 @@ class Reader {
   virtual Iterator& point_iterator() = 0;
 };
 
+// How an engine's background work goes; since it was opened.
+struct EngineFigures {
+  uint64_t table_bytes = 0;               // of its files
+  uint64_t level0_files = 0;              // many: compactions do not keep up, and writes are about to be held back
+  uint64_t pending_compaction_bytes = 0;  // about
+  uint64_t running_compactions = 0;
+  uint64_t flushed_bytes = 0;
+  uint64_t compaction_read_bytes = 0;
+  uint64_t compaction_written_bytes = 0;
+  uint64_t stalls = 0;                    // times that writes were slowed down or stopped
+  bool stalled = false;                   // they are stopped now
+};
+
 class Engine {
  public:
   virtual ~Engine() = default;
@@ -78,6 +91,8 @@ class Engine {
   virtual Task<absl::Status> Flush(const Context& ctx) = 0;
   // Written but not yet flushed, about.
   virtual uint64_t unflushed_bytes() const = 0;
+  // For metrics: cheap enough to be asked now and then.
+  virtual EngineFigures figures() const { return {}; }
   // OK, or why the engine cannot take writes now (kResourceExhausted: disk full; tried again by itself).
   virtual absl::Status health() = 0;
   // Bytes on disk that [start, end) of user keys takes, about.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstdlib>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -64,15 +66,22 @@ const rocksdb::Comparator* GetDataComparator() {
   return comparator;
 }
 
-// Remembers that background work failed. Called on RocksDB's threads.
-class ErrorListener : public rocksdb::EventListener {
+// Remembers that background work failed, and how much it did. Called on RocksDB's threads.
+class WorkListener : public rocksdb::EventListener {
  public:
   void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* status) override { (status->IsNoSpace() ? no_space : broken) = true; }
   void OnErrorRecoveryEnd(const rocksdb::BackgroundErrorRecoveryInfo& info) override {
     if (info.new_bg_error.ok()) no_space = broken = false;
   }
+  void OnFlushCompleted(rocksdb::DB*, const rocksdb::FlushJobInfo& info) override { flushed_bytes += info.table_properties.data_size; }
+  void OnCompactionCompleted(rocksdb::DB*, const rocksdb::CompactionJobInfo& info) override {
+    compaction_read_bytes += info.stats.total_input_bytes;
+    compaction_written_bytes += info.stats.total_output_bytes;
+  }
+  void OnStallConditionsChanged(const rocksdb::WriteStallInfo& info) override { stalls += info.condition.cur != rocksdb::WriteStallCondition::kNormal ? 1 : 0; }
   std::atomic<bool> no_space{false};
   std::atomic<bool> broken{false};
+  std::atomic<uint64_t> flushed_bytes{0}, compaction_read_bytes{0}, compaction_written_bytes{0}, stalls{0};
 };
 
 // In the simulated world, where RocksDB's work is done on the loop: tells that a flush has ended.
@@ -89,7 +98,7 @@ struct Database {
   std::unique_ptr<rocksdb::DB> db;
   std::array<rocksdb::ColumnFamilyHandle*, kColumnFamilies> cf{};
   rocksdb::ColumnFamilyHandle* meta = nullptr;  // RocksDB's default column family: the format
-  std::shared_ptr<ErrorListener> errors = std::make_shared<ErrorListener>();
+  std::shared_ptr<WorkListener> work = std::make_shared<WorkListener>();
   std::shared_ptr<FlushListener> flushes;  // the simulated world only
 
   ~Database() {
@@ -247,10 +256,27 @@ class RocksEngine : public Engine {
     return bytes;
   }
   absl::Status health() override {
-    if (!database_->errors->no_space && !database_->errors->broken) return absl::OkStatus();
-    bool no_space = database_->errors->no_space;
+    if (!database_->work->no_space && !database_->work->broken) return absl::OkStatus();
+    bool no_space = database_->work->no_space;
     if (!database_->flushes) TryToResume();
     return no_space ? absl::ResourceExhaustedError("state engine: no space left on the disk") : absl::InternalError("state engine: background work failed");
+  }
+  EngineFigures figures() const override {
+    const WorkListener& work = *database_->work;
+    EngineFigures out{.flushed_bytes = work.flushed_bytes,
+                      .compaction_read_bytes = work.compaction_read_bytes,
+                      .compaction_written_bytes = work.compaction_written_bytes,
+                      .stalls = work.stalls};
+    using Properties = rocksdb::DB::Properties;
+    rocksdb::DB* db = database_->db.get();
+    db->GetAggregatedIntProperty(Properties::kLiveSstFilesSize, &out.table_bytes);
+    db->GetAggregatedIntProperty(Properties::kEstimatePendingCompactionBytes, &out.pending_compaction_bytes);
+    db->GetIntProperty(Properties::kNumRunningCompactions, &out.running_compactions);
+    uint64_t stopped = 0;
+    out.stalled = db->GetIntProperty(Properties::kIsWriteStopped, &stopped) && stopped != 0;
+    std::string files;
+    if (db->GetProperty(database_->cf[0], Properties::kNumFilesAtLevelPrefix + "0", &files)) out.level0_files = std::strtoull(files.c_str(), nullptr, 10);
+    return out;
   }
   uint64_t ApproximateSize(std::string_view start, std::string_view end) override {
     std::string lower = DataKeyBound(start), upper = end.empty() ? std::string(1, '\xff') : std::string(end);
@@ -297,7 +323,7 @@ class RocksEngine : public Engine {
     resuming_->store(true);
     executor_->RunBlocking(
         [database = database_, resuming = resuming_]() mutable {
-          if (database->db->Resume().ok()) database->errors->no_space = database->errors->broken = false;
+          if (database->db->Resume().ok()) database->work->no_space = database->work->broken = false;
           database.reset();
           resuming->store(false);
         },
@@ -363,7 +389,7 @@ rocksdb::DBOptions DbOptions(const RocksOptions& options, const Database& databa
   out.info_log_level = rocksdb::WARN_LEVEL;
   out.stats_dump_period_sec = 0;
   out.stats_persist_period_sec = 0;
-  out.listeners.push_back(database.errors);
+  out.listeners.push_back(database.work);
   if (database.flushes) {
     out.listeners.push_back(database.flushes);
     return out;

@@ -14,15 +14,26 @@ namespace {
 constexpr Duration kBatchTimeout = std::chrono::seconds(30);
 constexpr Duration kLeastRest = std::chrono::milliseconds(5);
 constexpr Duration kFirstRetry = std::chrono::seconds(5);
-constexpr int kMaxFailures = 10;  // in a row; then the range waits for its next write
+constexpr int kMaxFailures = 10;  // in a row; then the range is left alone for as long as garbage lives
+constexpr Duration kLeaseWait = std::chrono::seconds(5);
+// What the statistics count of a live version besides its key and value: timestamp and header.
+constexpr int64_t kVersionOverhead = 9;
 // While ranges are written to, a time to live that was shortened is noticed within this.
 constexpr Duration kPolicyPatience = std::chrono::minutes(1);
 // Outcomes are kept ten minutes (kv/txn/record.h) after the last write.
 constexpr Duration kTidyAfter = std::chrono::minutes(11);
 
-int64_t GarbageOf(const RangeGroup& group) { return group.stats().versions - group.stats().live_keys; }
-
 }  // namespace
+
+GcQueue::Garbage GcQueue::GarbageOf(const RangeGroup& group) {
+  const mvcc::Stats& s = group.stats();
+  return {.versions = s.versions - s.live_keys, .bytes = std::max<int64_t>(0, s.total_bytes - s.live_bytes - kVersionOverhead * s.live_keys)};
+}
+
+bool GcQueue::IsWorthIt(const Entry& entry, const RangeGroup& group, Duration ttl, MonoTime now) const {
+  const int64_t old = std::min(entry.garbage.bytes, GarbageOf(group).bytes);
+  return old * options_.worth_share >= group.stats().total_bytes || old >= options_.worth_bytes || now - entry.since >= options_.worth_after * ttl;
+}
 
 void GcQueue::Schedule(RangeId range, Entry& entry, MonoTime due) {
   due_.erase({entry.due, range});
@@ -41,6 +52,7 @@ void GcQueue::Drop(RangeId range) {
   if (it == entries_.end()) return;
   due_.erase({it->second.due, range});
   entries_.erase(it);
+  metrics_->queue(QueueKind::kGc).pending = static_cast<int64_t>(entries_.size());
 }
 
 void GcQueue::Wrote(RangeId range) {
@@ -57,9 +69,27 @@ void GcQueue::Wrote(RangeId range) {
     entries_.erase(it);
     return;
   }
+  metrics_->queue(QueueKind::kGc).pending = static_cast<int64_t>(entries_.size());
   it->second.since = now;
   Mark(it->second, *group, now);
   Schedule(range, it->second, now + policy_.TtlOf(group->descriptor()));
+}
+
+void GcQueue::Found(RangeId range) {
+  RangeGroup* group = find_(range);
+  if (group != nullptr && GarbageOf(*group).versions > 0) Wrote(range);
+}
+
+Task<absl::Status> GcQueue::EnsureLed(const Context& ctx, RangeId range) {
+  RangeGroup* group = find_(range);
+  LeaseCheck lease = group->CheckLease(group->clock().Peek());
+  if (lease.state == LeaseCheck::State::kNone) {
+    // Nobody has asked the range for anything since its stores started, or its leader went: one of them leads, and does it.
+    auto acquired = co_await group->AcquireLease(ctx.WithTimeout(kLeaseWait), group->clock().Peek());
+    if (!acquired.ok()) co_return absl::UnavailableError("nobody leads the range");
+    lease = *acquired;
+  }
+  co_return lease.valid() ? absl::OkStatus() : absl::AbortedError("another replica leads the range");
 }
 
 Task<absl::Status> GcQueue::RefreshPolicy(const Context& ctx, Duration max_age) {
@@ -87,7 +117,6 @@ void GcQueue::Reschedule() {
 }
 
 Task<void> GcQueue::Run(Context ctx) {
-  policy_.default_ttl = options_.default_ttl;
   while (!ctx.done()) {
     if (std::exchange(policy_wanted_, false)) {
       absl::Status read = co_await RefreshPolicy(ctx, kPolicyPatience);
@@ -110,35 +139,35 @@ Task<void> GcQueue::Run(Context ctx) {
 
 Task<void> GcQueue::Visit(const Context& ctx, RangeId range) {
   const MonoTime now = executor_->Now();
-  RangeGroup* group = find_(range);
-  LeaseCheck lease = group == nullptr ? LeaseCheck() : group->CheckLease(group->clock().Peek());
-  if (group == nullptr || lease.state == LeaseCheck::State::kElsewhere) {
+  absl::Status done = find_(range) == nullptr ? absl::AbortedError("the range is gone") : co_await EnsureLed(ctx, range);
+  if (absl::IsAborted(done)) {
     Drop(range);
     co_return;
   }
-  absl::Status done = lease.valid() ? co_await RefreshPolicy(ctx, options_.policy_age) : absl::UnavailableError("nobody leads the range");
-  group = find_(range);
+  if (done.ok()) done = co_await RefreshPolicy(ctx, options_.policy_age);
+  RangeGroup* group = find_(range);
   auto found = entries_.find(range);
   if (group == nullptr || found == entries_.end()) co_return;
   if (done.ok()) {
     Entry& entry = found->second;
     const Duration ttl = policy_.TtlOf(group->descriptor());
     const Timestamp threshold = policy_.ThresholdOf(group->descriptor());
-    const int64_t garbage = GarbageOf(*group);
-    const int64_t old = std::min(entry.garbage, garbage);
-    const bool worth = old * options_.worth_share >= group->stats().versions || now - entry.since >= options_.worth_after * ttl;
+    const int64_t garbage = GarbageOf(*group).versions;
+    const bool old = std::min(entry.garbage.versions, garbage) > 0;
     if (garbage == 0 && now - entry.written < kTidyAfter) {
       Mark(entry, *group, now);
       entry.since = now;
       Schedule(range, entry, std::max(now + ttl, entry.written + kTidyAfter));
       co_return;
     }
-    if (garbage > 0 && (old == 0 || !worth || threshold <= entry.threshold || now - entry.marked < ttl)) {
+    if (garbage > 0 && (!old || !IsWorthIt(entry, *group, ttl, now) || threshold <= entry.threshold || now - entry.marked < ttl)) {
       if (now - entry.marked >= ttl) Mark(entry, *group, now);
       Schedule(range, entry, entry.marked + ttl);
       co_return;
     }
     done = co_await Collect(ctx, range, threshold, /*only_tidy=*/garbage == 0);
+    metrics_->queue(QueueKind::kGc).processed += 1;
+    metrics_->queue(QueueKind::kGc).seconds.Observe(ToSeconds(executor_->Now() - now));
     group = find_(range);
     found = entries_.find(range);
     if (group == nullptr || found == entries_.end()) co_return;
@@ -148,7 +177,7 @@ Task<void> GcQueue::Visit(const Context& ctx, RangeId range) {
       after.threshold = threshold;
       after.since = now;
       Mark(after, *group, executor_->Now());
-      if (after.garbage == 0 && after.written <= now && now - after.written >= kTidyAfter) {
+      if (after.garbage.versions == 0 && after.written <= now && now - after.written >= kTidyAfter) {
         Drop(range);  // Q1
       } else {
         Schedule(range, after, after.marked + ttl);
@@ -158,13 +187,13 @@ Task<void> GcQueue::Visit(const Context& ctx, RangeId range) {
   }
   if (ctx.done()) co_return;
   ++counters_.failures;
+  metrics_->queue(QueueKind::kGc).failed += 1;
   policy_.read_at = Timestamp();  // perhaps it was too old
   LOG_DEBUG("garbage could not be collected", {"range", range}, {"why", done.ToString()});
-  if (++found->second.failures > kMaxFailures) {
-    Drop(range);
-  } else {
-    Schedule(range, found->second, executor_->Now() + kFirstRetry * found->second.failures);
-  }
+  int& failures = found->second.failures;
+  const Duration rest = ++failures > kMaxFailures ? policy_.TtlOf(group->descriptor()) : kFirstRetry * failures;
+  if (failures > kMaxFailures) failures = 0;
+  Schedule(range, found->second, executor_->Now() + rest);
 }
 
 Task<absl::Status> GcQueue::Collect(const Context& ctx, RangeId range, Timestamp threshold, bool only_tidy) {
@@ -189,6 +218,7 @@ Task<absl::Status> GcQueue::Collect(const Context& ctx, RangeId range, Timestamp
     const v1::GcResponse& done = response.responses(0).gc();
     ++counters_.batches;
     counters_.removed += done.removed();
+    metrics_->gc_versions_removed += done.removed();
     if (!done.has_resume()) co_return absl::OkStatus();
     key = done.resume().key();
     below = Timestamp{done.resume_below()};

@@ -127,6 +127,38 @@ TEST_F(GcQueueTest, ALittleGarbageWaitsUntilAWalkIsWorthIt) {
   EXPECT_EQ(Versions(), 300);
 }
 
+TEST_F(GcQueueTest, FewLargeVersionsAmongManySmallOnesAreWorthAWalk) {
+  for (int i = 0; i < 300; ++i) Put(Key(StrCat("row", i)), "1");
+  Put(Key("row7"), std::string(100'000, 'x'));
+  Put(Key("row7"), "2");
+  EXPECT_EQ(Versions(), 302);
+  loop_.RunFor(3min);
+  EXPECT_EQ(Versions(), 300);
+}
+
+TEST_F(GcQueueTest, GarbageOfARangeThatIsWrittenToNoMoreGoesAfterARestartToo) {
+  for (int i = 0; i < 50; ++i) Put(Key("a"), StrCat(i));
+  StartQueue({.default_ttl = 60s});  // knows nothing of what was written
+  loop_.RunFor(1h);
+  EXPECT_EQ(Versions(), 50);
+  for (RangeId range = 1; range <= kLastRange; ++range) queue_->Found(range);
+  EXPECT_LE(queue_->size(), 2u) << "those without garbage are left alone";
+  loop_.RunFor(5min);
+  EXPECT_EQ(Versions(), 1);
+  loop_.RunFor(1h);
+  EXPECT_EQ(queue_->size(), 0u);
+}
+
+TEST_F(GcQueueTest, ARangeThatCannotBeCollectedIsTriedAgain) {
+  for (int i = 0; i < 10; ++i) Put(Key("a"), StrCat(i));
+  Put(keys::GcTtlSetting(2), "a while");  // does not parse
+  loop_.RunFor(2h);
+  EXPECT_EQ(Versions(), 10);
+  SetTtl(2, 60);
+  loop_.RunFor(10min);
+  EXPECT_EQ(Versions(), 1);
+}
+
 TEST_F(GcQueueTest, EachKeyspaceHasItsOwnTime) {
   SetTtl(3, 600);
   for (uint64_t keyspace : {2, 3}) {

@@ -36,8 +36,13 @@ Task<void> Store::PresplitLoop() {
       if (!(co_await presplit_wanted_.Wait(ctx)).ok()) co_return;
     }
     const uint64_t seen = multiraft_.Find(keys::kSystemRange)->applied_index();
+    const MonoTime from = runtime_.executor->Now();
     absl::Status s = co_await PresplitOnce(ctx.WithTimeout(std::chrono::seconds(60)));
     if (ctx.done()) co_return;
+    StoreMetrics::Queue& counts = metrics().queue(QueueKind::kPresplit);
+    counts.processed += 1;
+    counts.failed += s.ok() ? 0 : 1;
+    counts.seconds.Observe(ToSeconds(runtime_.executor->Now() - from));
     if (s.ok()) {
       presplit_seen_ = seen;
       rest = options_.presplit_rest;

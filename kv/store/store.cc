@@ -29,7 +29,13 @@ MultiRaftOptions RaftOptions(const StoreOptions& options, const StoreIdent* iden
   out.peer_check = options.peer_check ? options.peer_check : [ident](const PeerIdentity& peer, StoreId store) { return CheckPeer(*ident, peer, store); };
   out.factory = options.factory;
   out.truncation = options.truncation;
+  out.metrics = options.metrics.get();
   return out;
+}
+
+StoreOptions Counting(StoreOptions options) {
+  if (options.metrics == nullptr) options.metrics = std::make_shared<StoreMetrics>();
+  return options;
 }
 
 }  // namespace
@@ -38,10 +44,13 @@ Store::Store(const Runtime& runtime, Transport* transport, storage::EngineFactor
     : runtime_(runtime),
       transport_(transport),
       engines_(std::move(engines)),
-      options_(std::move(options)),
+      options_(Counting(std::move(options))),
       clock_(runtime.clock, options_.max_offset),
       multiraft_(runtime, transport, &clock_, RaftOptions(options_, &ident_)),
-      gc_(runtime.executor, options_.gc, [this] { return sender_; }, [this](RangeId range) { return multiraft_.Find(range).get(); }),
+      gc_(runtime.executor, options_.gc, [this] { return sender_; }, [this](RangeId range) { return multiraft_.Find(range).get(); }, options_.metrics.get()),
+      checks_(runtime, transport, options_.store_id, options_.resolver, options_.consistency, options_.metrics.get()),
+      comparisons_(
+          runtime.executor, options_.consistency.interval, [this] { return sender_; }, [this](RangeId range) { return multiraft_.Find(range).get(); }, options_.metrics.get()),
       tasks_(Context::Background(runtime.executor)) {}
 
 Store::~Store() { multiraft_.Stop(absl::UnavailableError("the store is closed")); }
@@ -57,9 +66,11 @@ Task<absl::Status> Store::Start(const Context& ctx) {
   CO_RETURN_IF_ERROR(multiraft_.Open(engine_.get(), log_.get(), this));
   CO_RETURN_IF_ERROR(co_await LoadRanges(ctx));
   started_ = true;
+  checks_.Start(log_.get(), [this](RangeId range) { return multiraft_.Find(range); });
   multiraft_.Start();
   tasks_.Spawn(PresplitLoop());
   tasks_.Spawn(gc_.Run(tasks_.ctx()));
+  tasks_.Spawn(comparisons_.Run(tasks_.ctx()));
   LOG_INFO("store started", {"store", options_.store_id}, {"ranges", multiraft_.groups().size()}, {"damaged", damaged_.size()}, {"torn_bytes", log_->recovery().torn_bytes});
   co_return absl::OkStatus();
 }
@@ -68,6 +79,7 @@ Task<absl::Status> Store::Stop(const Context& ctx) {
   if (!started_) co_return absl::OkStatus();
   started_ = false;
   tasks_.Cancel();
+  checks_.Stop();
   multiraft_.Stop(absl::UnavailableError("the store is stopping"));
   absl::Status flushed = co_await engine_->Flush(ctx);
   absl::Status bounded = co_await log_->AppendAndWait(ctx, LivenessDriver::ShrinkClockBound(&clock_));
@@ -82,6 +94,7 @@ void Store::SetSender(Sender* sender) {
 
 void Store::Wrote(RaftGroup* group) {
   gc_.Wrote(group->range_id());
+  comparisons_.Wrote(group->range_id());
   if (group->range_id() == keys::kSystemRange) presplit_wanted_.NotifyAll();
 }
 
@@ -93,6 +106,7 @@ void Store::Fatal(absl::Status why) {
   if (fatal_) return;
   fatal_ = true;
   LOG_ERROR("the store cannot go on", {"store", options_.store_id}, {"why", why.ToString()});
+  checks_.Stop();
   multiraft_.Stop(why);
   if (options_.on_fatal) options_.on_fatal(why);
 }
@@ -169,6 +183,16 @@ void Store::FillStatus(bool ranges, v1::NodeStatusResponse* out) const {
     row->set_last_index(log_->LastIndex(range));
     row->set_term(group->status().hard_state.term);
     row->set_asleep(!group->awake);
+    if (group->stopped()) row->set_problem(group->stop_reason().ToString());
+  }
+  for (const auto& [range, d] : damaged_) {
+    v1::RangeStatus* row = out->add_range_list();
+    row->set_range_id(range);
+    row->set_start_key(d.start_key());
+    row->set_end_key(d.end_key());
+    row->set_pretty_start(keys::Pretty(d.start_key()));
+    for (const auto& r : d.replicas()) row->add_replica_nodes(r.node_id());
+    if (auto it = problems_.find(range); it != problems_.end()) row->set_problem(it->second.ToString());
   }
 }
 

@@ -35,11 +35,13 @@
 #include "base/runtime/runtime.h"
 #include "base/runtime/transport.h"
 #include "kv/api/sender.h"
+#include "kv/metrics/store_metrics.h"
 #include "kv/multiraft/log_engine.h"
 #include "kv/multiraft/multiraft.h"
 #include "kv/multiraft/range_group.h"
 #include "kv/multiraft/redo.h"
 #include "kv/storage/engine.h"
+#include "kv/store/consistency.h"
 #include "kv/store/gc_queue.h"
 #include "kv/store/store_files.h"
 #include "proto/kv/api.pb.h"
@@ -65,6 +67,8 @@ struct StoreOptions {
   uint64_t presplit_least_free = 32;  // fewer keyspaces with a range of their own than this: split off a block
   uint64_t presplit_block = 64;
   GcOptions gc;
+  ConsistencyOptions consistency;
+  std::shared_ptr<StoreMetrics> metrics = nullptr;  // where the store counts; null: its own
 };
 
 class Store : private RangeLifecycle {
@@ -95,6 +99,8 @@ class Store : private RangeLifecycle {
   std::vector<v1::RangeDescriptor> LocalRanges(std::string_view key, std::string_view end_key) const;
   // Why a range that should be here is not: damage found at the start.
   absl::Status RangeProblem(RangeId range) const;
+  // Replicas that were found damaged at the start.
+  uint64_t damaged_count() const { return damaged_.size(); }
   uint64_t lease_count() const;
   // ranges, leases, ready, supported_stores, now, and with `ranges` one row for each.
   void FillStatus(bool ranges, v1::NodeStatusResponse* out) const;
@@ -107,6 +113,8 @@ class Store : private RangeLifecycle {
   storage::Engine& engine() { return *engine_; }
   LogEngine& log() { return *log_; }
   const GcQueue& gc() const { return gc_; }
+  ConsistencyChecker& checks() { return checks_; }
+  StoreMetrics& metrics() { return *options_.metrics; }
 
  private:
   // store_start.cc
@@ -128,6 +136,7 @@ class Store : private RangeLifecycle {
   void DescriptorReplaced(RaftGroup* group, const v1::RangeDescriptor& old) override;
   void Wrote(RaftGroup* group) override;
   void LeaseAcquired(RaftGroup* group) override;
+  void Check(RaftGroup* group, const std::string& id) override { checks_.Applied(group, id); }
   void Fatal(absl::Status why) override;
   RangeState RightState(const SplitTrigger& split) const;
   // The ranges here that hold keys of `range` look for their leader, or elect one.
@@ -158,6 +167,8 @@ class Store : private RangeLifecycle {
   std::map<RangeId, absl::Status> problems_;                       // why
   std::map<std::pair<RangeId, uint64_t>, uint64_t> split_redos_;   // (left, index) of open ones
   GcQueue gc_;
+  ConsistencyChecker checks_;
+  ConsistencyQueue comparisons_;
   uint64_t presplit_seen_ = 0;                                     // applied index of the system range at the last look
   Condition presplit_wanted_;                                      // there may be a reason to look
   TaskGroup tasks_;

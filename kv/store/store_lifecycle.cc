@@ -63,6 +63,7 @@ RaftGroup* Store::FinishSplit(const SplitTrigger& split) {
   group->StartConsensus();
   DescriptorReplaced(group.get(), {});
   multiraft_.truncation().Applied(right);
+  gc_.Found(right);
   LOG_INFO("range split", {"left", split.left.range_id()}, {"right", right}, {"at", keys::Pretty(split.right.start_key())});
   return group.get();
 }

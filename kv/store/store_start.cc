@@ -29,7 +29,8 @@ absl::Status Store::OpenFiles() {
                                                     .store_id = options_.store_id,
                                                     .segment_bytes = options_.log_segment_bytes,
                                                     .garbage_bytes = 4 * options_.log_segment_bytes,
-                                                    .cache_bytes = options_.log_cache_bytes}));
+                                                    .cache_bytes = options_.log_cache_bytes,
+                                                    .metrics = options_.metrics.get()}));
   if (log_->recovery().torn_bytes > 0) LOG_INFO("the log's torn end was cut", {"store", options_.store_id}, {"bytes", log_->recovery().torn_bytes});
   for (const std::string& line : log_->recovery().damage) LOG_ERROR("the log is damaged", {"store", options_.store_id}, {"where", line});
   log_->OnFailure([this](absl::Status why) { Fatal(std::move(why)); });
@@ -109,6 +110,7 @@ absl::Status Store::CheckRange(const LoadedRange& range, LogBatch* batch) {
   const RangeId id = range.descriptor.range_id();
   RETURN_IF_ERROR(log_->Damage(id));
   const v1::ReplicaDescriptor* replica = ReplicaOn(range.descriptor, options_.store_id);
+  if (replica != nullptr) RETURN_IF_ERROR(CheckDiverged(*log_, id, replica->replica_id()));
   if (replica == nullptr || log_->Replica(id) != replica->replica_id()) {
     return absl::DataLossError(StrCat("range ", id, ": the log is of replica ", log_->Replica(id), ", the state of replica ", replica ? replica->replica_id() : 0));
   }
@@ -157,6 +159,7 @@ Task<absl::Status> Store::LoadRanges(const Context& ctx) {
     multiraft_.Add(group);
     group->Initialize(std::move(range.descriptor), std::move(range.state));
     group->StartConsensus();
+    gc_.Found(group->range_id());
     if (i % 64 == 63) CO_RETURN_IF_ERROR(co_await ctx.Yield());
   }
   co_return absl::OkStatus();

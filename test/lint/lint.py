@@ -94,6 +94,22 @@ def check_readmes(problems):
             problems.append(f"{room}: no README.md here or above")
 
 
+def check_metrics(problems):
+    name = re.compile(r'"((?:insula|process)_[a-z0-9_]+)"')
+    counted = {}
+    for path in sources(".h", ".cc"):
+        if "_test." in path or not path.startswith(ROOMS):
+            continue
+        for line in read(path).split("\n"):
+            for found in name.findall(line.split("//")[0]):
+                counted.setdefault(found, path)
+    told = set(re.findall(r"`((?:insula|process)_[a-z0-9_]+)(?:\{[a-z,]+\})?`", read("docs/metrics.md")))
+    for missing in sorted(set(counted) - told):
+        problems.append(f"{counted[missing]}: docs/metrics.md does not say what {missing} is")
+    for gone in sorted(told - set(counted)):
+        problems.append(f"docs/metrics.md: nothing counts {gone}")
+
+
 def clang_tidy():
     files = [f for f in sources(".cc") if f.startswith(ROOMS)]
     gen = os.path.join(ROOT, "bazel-bin")
@@ -109,7 +125,7 @@ def clang_tidy():
 
 def main():
     problems = []
-    for check in (check_headers, check_rocksdb, check_determinism, check_sizes, check_words, check_readmes):
+    for check in (check_headers, check_rocksdb, check_determinism, check_sizes, check_words, check_readmes, check_metrics):
         check(problems)
     for problem in problems:
         print(problem)

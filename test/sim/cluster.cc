@@ -4,12 +4,14 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/metrics/metrics.h"
 #include "base/rocksenv/sim_env.h"
 #include "base/sim/disk.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
 #include "kv/client/stream_channel.h"
 #include "kv/keys/keys.h"
+#include "kv/multiraft/range_state.h"
 #include "kv/server/node.h"
 #include "kv/storage/rocks_engine.h"
 #include "kv/store/store.h"
@@ -64,6 +66,7 @@ struct NodeRoot {
   std::unique_ptr<Transport> client;
   std::unique_ptr<Transport> server;
   TwoWayTransport transport;
+  metrics::Registry metrics;
   std::unique_ptr<kv::Node> node;
 };
 
@@ -146,12 +149,14 @@ void SimCluster::BootNode(int i) {
     hosts_[static_cast<size_t>(i)].engine = nullptr;
     auto root = std::make_shared<NodeRoot>(p, NodeIdentity(id));
     kv::NodeOptions options{.store_path = kStorePath, .node_id = id, .cluster_id = kClusterId, .peers = Peers(), .version = "sim"};
+    options.metrics = &root->metrics;
     options.gc = {.default_ttl = kGcTtl, .versions_per_batch = 20};
     options.tune_store = [this](kv::StoreOptions& store) {
       store.log_segment_bytes = options_.log_segment_bytes;
       store.log_cache_bytes = options_.log_cache_bytes;
       store.truncation.idle_interval = options_.truncation_interval;
       store.truncation.tail_entries = options_.truncation_tail;
+      store.consistency = {.interval = options_.consistency_interval, .patience = 30s};
     };
     options.on_fatal = [this, i](absl::Status why) { Ended(i, "stopped itself", why); };
     root->node = std::make_unique<kv::Node>(p.context(), p.runtime(), &root->transport, Engines(i), std::move(options));
@@ -244,14 +249,46 @@ std::optional<kv::storage::ModelMaps> SimCluster::StateOf(int i) const {
   return maps;
 }
 
+kv::v1::NodeStatusResponse SimCluster::StatusOf(int i) {
+  kv::v1::NodeStatusResponse status;
+  if (!alive(i) || node(i)->root<NodeRoot>() == nullptr) return status;
+  kv::v1::NodeStatusRequest request;
+  request.set_include_ranges(true);
+  node(i)->root<NodeRoot>()->node->FillStatus(request, &status);
+  return status;
+}
+
+std::string SimCluster::Metrics(int i) { return alive(i) && node(i)->root<NodeRoot>() != nullptr ? node(i)->root<NodeRoot>()->metrics.Render() : ""; }
+
+std::vector<std::string> SimCluster::UsedRanges() {
+  std::map<uint64_t, std::string> starts;
+  for (int i = 0; i < kNodes; ++i) {
+    const auto status = StatusOf(i);
+    for (const auto& range : status.range_list()) {
+      if (range.applied_index() > kv::kFirstIndex) starts[range.range_id()] = range.start_key();
+    }
+  }
+  std::vector<std::string> out;
+  for (auto& [id, start] : starts) out.push_back(std::move(start));
+  return out;
+}
+
+std::vector<std::string> SimCluster::Problems() {
+  std::vector<std::string> out;
+  for (int i = 0; i < kNodes; ++i) {
+    if (damaged(i)) continue;
+    const auto status = StatusOf(i);
+    for (const auto& range : status.range_list()) {
+      if (!range.problem().empty()) out.push_back(StrCat("n", i + 1, " range ", range.range_id(), ": ", range.problem()));
+    }
+  }
+  return out;
+}
+
 std::string SimCluster::DescribeLaggards() {
   std::map<uint64_t, std::map<int, kv::v1::RangeStatus>> ranges;
   for (int i = 0; i < kNodes; ++i) {
-    if (!alive(i) || node(i)->root<NodeRoot>() == nullptr) continue;
-    kv::v1::NodeStatusRequest request;
-    request.set_include_ranges(true);
-    kv::v1::NodeStatusResponse status;
-    node(i)->root<NodeRoot>()->node->FillStatus(request, &status);
+    const auto status = StatusOf(i);
     for (const auto& range : status.range_list()) ranges[range.range_id()][i] = range;
   }
   std::string out;

@@ -22,6 +22,7 @@
 #include "base/sim/simulation.h"
 #include "kv/client/database.h"
 #include "kv/storage/model_engine.h"
+#include "proto/kv/status.pb.h"
 #include "test/sim/channel.h"
 
 namespace insula::simtest {
@@ -36,6 +37,8 @@ struct ClusterOptions {
   uint64_t truncation_tail = 256;
   bool rocks = false;                 // the state engine is RocksDB
   uint64_t write_buffer_bytes = 4 << 20;  // RocksDB's; a good deal more than its empty tables take, or every write makes it flush
+  // How long after a write a range's replicas are compared by their leaseholder; zero: not.
+  Duration consistency_interval = Duration::zero();
 };
 
 class SimCluster {
@@ -82,6 +85,12 @@ class SimCluster {
   const std::vector<std::string>& ends() const { return ends_; }
   // Empty: the state engines of all sound nodes hold the same versions and locks. Else what differs.
   std::string CompareReplicas() const;
+  // The ranges that anything ever happened to: their first keys.
+  std::vector<std::string> UsedRanges();
+  // What a sound node says of replicas that take no part.
+  std::vector<std::string> Problems();
+  // What a node that is alive answers to whoever scrapes it.
+  std::string Metrics(int i);
   // Of each range whose replicas have not applied the same, as each node sees it: for reports of what stands still.
   std::string DescribeLaggards();
 
@@ -99,6 +108,7 @@ class SimCluster {
   kv::storage::EngineFactory Engines(int i);
   absl::StatusOr<std::unique_ptr<kv::storage::Engine>> OpenRocks(NodeHost* host, const std::string& path);
   std::optional<kv::storage::ModelMaps> StateOf(int i) const;
+  kv::v1::NodeStatusResponse StatusOf(int i);
 
   const ClusterOptions options_;
   Simulation sim_;

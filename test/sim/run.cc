@@ -9,6 +9,9 @@
 #include "base/fault/testing/scoped_mutation.h"
 #include "base/log/log.h"
 #include "base/strings.h"
+#include "kv/api/error.h"
+#include "kv/api/request.h"
+#include "kv/keys/keys.h"
 #include "test/sim/cluster.h"
 #include "test/sim/faults.h"
 #include "test/sim/workload.h"
@@ -42,6 +45,7 @@ ClusterOptions ClusterOfSeed(uint64_t seed, bool rocks) {
   if (random.Chance(0.5)) options.log_cache_bytes = random.Uniform(32 << 10);
   options.rocks = rocks;
   options.write_buffer_bytes = 2 << (20 + random.Uniform(3));
+  if (random.Chance(0.5)) options.consistency_interval = Duration(500'000'000 + random.Uniform(8'000'000'000));
   return options;
 }
 
@@ -136,6 +140,32 @@ class Run {
     }
     if (!result_.violations.empty()) Violation(StrCat("what stands still: ", cluster_->DescribeLaggards()));
     CompareReplicas();
+    CheckConsistency();
+  }
+
+  static Task<absl::Status> Compare(Context ctx, kv::Sender* sender, std::string key, std::shared_ptr<kv::v1::BatchResponse> response) {
+    kv::v1::BatchRequest batch;
+    batch.mutable_header()->set_version(kv::kBatchVersion);
+    batch.add_requests()->mutable_check_consistency()->set_key(std::move(key));
+    *response = co_await sender->Send(ctx, std::move(batch));
+    co_return response->has_error() ? kv::FromKvError(response->error()) : absl::OkStatus();
+  }
+  // As the cluster itself does it: the leaseholder of each range asks all replicas.
+  void CheckConsistency() {
+    for (std::string key : cluster_->UsedRanges()) {
+      if (key.empty()) key.assign(1, '\0');
+      auto response = std::make_shared<kv::v1::BatchResponse>();
+      absl::Status sent = sim().Run(cluster_->client(), [&](Context ctx) { return Compare(std::move(ctx), &cluster_->database()->sender(), key, response); }, kHealTime);
+      if (!sent.ok()) {
+        Violation(StrCat("the replicas of ", kv::keys::Pretty(key), " cannot be compared: ", sent.ToString()));
+        continue;
+      }
+      const auto& check = response->responses(0).check_consistency();
+      if (!check.consistent()) Violation(StrCat("the replicas of ", kv::keys::Pretty(key), " differ: ", check.ShortDebugString()));
+      for (const auto& replica : check.replicas()) {
+        if (!replica.wrong_stats().empty()) Violation(StrCat("statistics of ", kv::keys::Pretty(key), " on store ", replica.store_id(), ": ", replica.wrong_stats()));
+      }
+    }
   }
 
   void CompareReplicas() {
@@ -150,6 +180,9 @@ class Run {
 
   // What must not be, whatever the workloads saw.
   void CheckNodes() {
+    for (const char* probe : {"replicas were found to differ", "a range's statistics did not fit its rows"}) {
+      if (result_.probes[probe] > 0) Violation(StrCat(probe, ", ", result_.probes[probe], " times"));
+    }
     const bool disks_fail = plan_.Has(Fault::kWriteError) || plan_.Has(Fault::kReadError) || plan_.Has(Fault::kFullDisk) || plan_.Has(Fault::kBitFlip);
     if (!disks_fail && !plan_.Has(Fault::kJumpBeyond)) {
       for (const std::string& end : cluster_->ends()) Violation(StrCat("for no reason: ", end));

@@ -8,6 +8,7 @@
 #include "base/strings.h"
 #include "gtest/gtest.h"
 #include "kv/multiraft/range_state.h"
+#include "kv/mvcc/mvcc.h"
 #include "kv/storage/data_key.h"
 #include "kv/store/bootstrap.h"
 
@@ -63,7 +64,11 @@ std::shared_ptr<void> TestCluster::Boot(SimProcess& process, int i) {
   options.node_id = options.store_id = static_cast<uint64_t>(i + 1);
   options.max_offset = options_.max_offset;
   options.resolver = [](StoreId store) { return std::optional(Address(static_cast<int>(store) - 1)); };
-  options.factory = [](RangeGroup* group) { return std::make_unique<TestMachine>(group); };
+  options.factory = [this, &process, weak = std::weak_ptr<NodeRoot>(root)](RangeGroup* group) -> std::unique_ptr<RangeStateMachine> {
+    if (options_.factory) return options_.factory(process, weak.lock()->store.get(), group);
+    return std::make_unique<TestMachine>(group);
+  };
+  options.consistency.interval = options_.consistency_interval;
   options.truncation = options_.truncation;
   options.log_segment_bytes = options_.log_segment_bytes;
   options.log_cache_bytes = options_.log_cache_bytes;
@@ -74,7 +79,9 @@ std::shared_ptr<void> TestCluster::Boot(SimProcess& process, int i) {
   process.Spawn([this, i, weak = std::weak_ptr<NodeRoot>(root)](Context ctx) -> Task<void> {
     Store* store = weak.lock()->store.get();
     trouble_[i] = co_await store->Start(ctx);
-    if (trouble_[i].ok()) weak.lock()->started = true;
+    if (!trouble_[i].ok()) co_return;
+    weak.lock()->started = true;
+    if (options_.sender) store->SetSender(options_.sender(store));
   });
   return root;
 }
@@ -177,7 +184,7 @@ absl::Status TestCluster::Write(RangeId range, const std::string& key, const std
 absl::Status TestCluster::Split(RangeId range, RangeId right, const std::string& key, Duration limit) {
   const MonoTime end = sim_.now() + limit;
   while (sim_.now() < end) {
-    absl::Status warm = Write(range, key + "~warm", "");  // somebody leads now
+    absl::Status warm = options_.factory ? absl::OkStatus() : Write(range, key + "~warm", "");  // somebody leads now
     int node = Leaseholder(range);
     if (!warm.ok() || node < 0) {
       sim_.RunFor(50ms);
@@ -199,6 +206,10 @@ absl::Status TestCluster::Split(RangeId range, RangeId right, const std::string&
           split.right.set_start_key(key);
           split.left.set_end_key(key);
           split.served = store(node)->clock().Now();
+          if (options_.factory) {  // real replicas keep statistics
+            mvcc::Outcome counted = mvcc::ComputeStats(*group->engine().NewReader(), key, split.right.end_key(), &split.right_stats);
+            if (!counted.ok()) co_return counted.status();
+          }
           co_return (co_await group->Propose(ctx, std::move(command))).status();
         },
         5s);

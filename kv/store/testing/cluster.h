@@ -20,6 +20,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/sim/simulation.h"
+#include "kv/api/sender.h"
 #include "kv/storage/model_engine.h"
 #include "kv/store/store.h"
 
@@ -47,6 +48,10 @@ struct TestOptions {
   uint64_t log_segment_bytes = 64 << 10;
   uint64_t log_cache_bytes = 32 << 20;
   Duration max_offset = kDefaultMaxOffset;
+  Duration consistency_interval = Duration::zero();  // replicas are compared by hand only
+  // Makes the replicas, and a way to them for the store's own work; empty: test machines, and none.
+  std::function<std::unique_ptr<RangeStateMachine>(SimProcess& process, Store* store, RangeGroup* group)> factory;
+  std::function<Sender*(Store* store)> sender;
 };
 
 class TestCluster {
