@@ -94,6 +94,7 @@ std::string Next(std::string_view key);
 enum class RangeField : char {
   kAppliedState = 'a',   // kv/multiraft/range_state.h
   kDescriptor = 'd',     // RangeDescriptor
+  kFrozen = 'f',         // the range is about to be taken in by its left neighbour (kv/replica/replica_merge.cc)
   kGcThreshold = 'g',
   kPublished = 'p',      // which of its generations' address is known to be written (kv/replica/address.h)
 };

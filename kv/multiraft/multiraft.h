@@ -69,10 +69,21 @@ class RangeLifecycle {
   virtual void AddSplitRows(const SplitTrigger& split, storage::WriteBatch* batch) = 0;
   // The rows are written and left has its new descriptor: makes the right side's group. Null if it is there already.
   virtual RaftGroup* FinishSplit(const SplitTrigger& split) = 0;
+  // An entry at `index` of the merge's left side is about to take the right side in. Until this store's replica of that has applied what
+  // belongs to the merge, and a redo record is durable.
+  virtual Task<absl::Status> PrepareMerge(const Context& ctx, const MergeTrigger& merge, uint64_t index) = 0;
+  // Adds the rows of the merged range's descriptor, and takes away what the right side had as a range.
+  virtual void AddMergeRows(const MergeTrigger& merge, storage::WriteBatch* batch) = 0;
+  // The rows are written: the right side's replica goes. The log forgets it behind the engine's next flush.
+  virtual void FinishMerge(const MergeTrigger& merge) = 0;
+  // Ranges here that have ended, as `newer` has keys of theirs: a snapshot of it takes their place.
+  virtual std::vector<v1::RangeDescriptor> EndedBy(const v1::RangeDescriptor& newer) = 0;
+  // Their rows are gone: the replicas go.
+  virtual void ForgetEnded(RangeId range) = 0;
   // A message for a range that is not here. Null: drop it.
   virtual std::shared_ptr<RaftGroup> CreateForMessage(const v1::RaftEnvelope& envelope) = 0;
-  // Whether `range` may hold [start, end) as far as the other ranges here are concerned.
-  virtual absl::Status MayHold(RangeId range, const std::string& start, const std::string& end) = 0;
+  // Whether `range` may be here, as far as the other ranges here are concerned: those that it has ended do not count.
+  virtual absl::Status MayHold(const v1::RangeDescriptor& range) = 0;
   // A snapshot replaced `group`'s descriptor (`old` has no range id if it had none).
   virtual void DescriptorReplaced(RaftGroup* group, const v1::RangeDescriptor& old) = 0;
   // `group` applied an entry that may have changed what the range holds.

@@ -86,6 +86,7 @@ class RaftGroup final : public RangeGroup, public std::enable_shared_from_this<R
   Task<absl::StatusOr<LeaseCheck>> AcquireLease(Context ctx, Timestamp t) override;
   Task<absl::StatusOr<ApplyResult>> Propose(Context ctx, Command command) override;
   Task<absl::Status> TransferLease(Context ctx, StoreId store) override;
+  Task<absl::Status> AwaitReplicated(Context ctx, uint64_t index) override;
   absl::Status disk_status() const override;
   RangeStateMachine* state_machine() const override { return machine_.get(); }
 
@@ -113,6 +114,8 @@ class RaftGroup final : public RangeGroup, public std::enable_shared_from_this<R
   // Offers a snapshot. Its `done` is set when it is installed or will not be.
   void OfferSnapshot(std::shared_ptr<StagedSnapshot> staged, raft::Message message, StoreId from);
   void ReportSnapshot(raft::NodeId replica, bool ok);
+  // Everything up to `index` is committed, as a merge says that takes this range in.
+  void LearnCommitted(uint64_t index);
   bool applied_to_start() const { return !initialized_ || state_.applied_index >= start_commit_; }
 
   // Set by MultiRaft.
@@ -158,7 +161,8 @@ class RaftGroup final : public RangeGroup, public std::enable_shared_from_this<R
   void HandleAppend(raft::Message message);
   void DrainAppends();
   Task<void> InstallSnapshot(raft::Message message, std::shared_ptr<StagedSnapshot> staged);
-  absl::Status WriteSnapshot(const StagedSnapshot& staged);
+  bool AnnounceEnded(const StagedSnapshot& staged, std::map<RangeId, uint64_t>* announced, LogBatch* batch);
+  absl::Status WriteSnapshot(const StagedSnapshot& staged, const std::map<RangeId, uint64_t>& announced);
   void DrainApply();
   enum class Applied { kDone, kWaits };
   Applied ApplyEntry(const raft::Entry& entry);
@@ -166,6 +170,8 @@ class RaftGroup final : public RangeGroup, public std::enable_shared_from_this<R
   Applied ApplyConfChange(const raft::Entry& entry);
   Applied CommitApplied(const raft::Entry& entry, const RangeState& next, storage::WriteBatch batch);
   Task<void> ApplySplit(raft::Entry entry, std::shared_ptr<Proposal> mine, Command command, RangeState next, storage::WriteBatch batch);
+  // raft_group_merge.cc
+  Task<void> ApplyMerge(raft::Entry entry, std::shared_ptr<Proposal> mine, Command command, RangeState next, storage::WriteBatch batch);
   Task<void> RetryApply();
   std::shared_ptr<Proposal> TakeProposal(const raft::Entry& entry);
   void Resolve(const std::shared_ptr<Proposal>& proposal, absl::StatusOr<ApplyResult> result);

@@ -1,5 +1,6 @@
 // What consensus asks of storage: appends, snapshots, and applying entries.
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "base/check.h"
@@ -70,9 +71,27 @@ void RaftGroup::OfferSnapshot(std::shared_ptr<StagedSnapshot> staged, raft::Mess
   staged->done.Set();
 }
 
-absl::Status RaftGroup::WriteSnapshot(const StagedSnapshot& staged) {
-  RETURN_IF_ERROR(host_->lifecycle().MayHold(range_, staged.descriptor.start_key(), staged.descriptor.end_key()));
+// Redo records for the ranges that end with the snapshot, added to `announced` (range, record). True: there were new ones.
+bool RaftGroup::AnnounceEnded(const StagedSnapshot& staged, std::map<RangeId, uint64_t>* announced, LogBatch* batch) {
+  bool any = false;
+  for (const v1::RangeDescriptor& ended : host_->lifecycle().EndedBy(staged.descriptor)) {
+    auto [it, fresh] = announced->try_emplace(ended.range_id(), 0);
+    if (!fresh) continue;
+    any = true;
+    it->second = host_->log().NextRedoId();
+    batch->Redo(it->second, EncodeRedo({.kind = Redo::Kind::kMerge, .range = range_, .index = staged.state.applied_index, .right = ended.range_id()}));
+  }
+  return any;
+}
+
+absl::Status RaftGroup::WriteSnapshot(const StagedSnapshot& staged, const std::map<RangeId, uint64_t>& announced) {
+  RETURN_IF_ERROR(host_->lifecycle().MayHold(staged.descriptor));
   storage::WriteBatch batch;
+  for (const v1::RangeDescriptor& ended : host_->lifecycle().EndedBy(staged.descriptor)) {
+    CHECK(announced.contains(ended.range_id())) << "range " << ended.range_id() << " ends without a redo record";
+    ClearSpan(&batch, ended.start_key(), ended.end_key());
+    batch.DeleteRange(storage::ColumnFamily::kRange, keys::RangeIdPrefix(ended.range_id()), PrefixEnd(keys::RangeIdPrefix(ended.range_id())));
+  }
   if (initialized_) ClearSpan(&batch, descriptor_.start_key(), descriptor_.end_key());
   ClearSpan(&batch, staged.descriptor.start_key(), staged.descriptor.end_key());
   batch.DeleteRange(storage::ColumnFamily::kRange, keys::RangeIdPrefix(range_), PrefixEnd(keys::RangeIdPrefix(range_)));
@@ -91,14 +110,24 @@ Task<void> RaftGroup::InstallSnapshot(raft::Message message, std::shared_ptr<Sta
   const uint64_t redo = host_->log().NextRedoId();
   LogBatch begin;
   begin.Redo(redo, EncodeRedo({.kind = Redo::Kind::kSnapshot, .range = range_, .index = index, .term = term}));
+  std::map<RangeId, uint64_t> ended;  // ranges that are a part of it now, and their redo records
+  AnnounceEnded(*staged, &ended, &begin);
   if (!(co_await host_->log().AppendAndWait(ctx, std::move(begin))).ok() || stopped_) co_return;
   apply_busy_ = true;
   for (;;) {
-    absl::Status s = WriteSnapshot(*staged);
+    if (LogBatch more; AnnounceEnded(*staged, &ended, &more)) {
+      if (!(co_await host_->log().AppendAndWait(ctx, std::move(more))).ok() || stopped_) co_return;
+      continue;
+    }
+    absl::Status s = WriteSnapshot(*staged, ended);
     if (s.ok()) break;
     // Consensus has taken it by now, so there is no way back but a stop.
     LOG_WARNING("a snapshot cannot be written yet", {"range", range_}, {"why", s.ToString()});
     if (!(co_await Sleep(ctx, kApplyRetry)).ok() || stopped_) co_return;
+  }
+  for (const auto& [range_id, redo_id] : ended) {
+    PROBE("a snapshot took in a range that had been merged");
+    host_->lifecycle().ForgetEnded(range_id);
   }
   v1::RangeDescriptor old = descriptor_;
   const bool fresh = !initialized_;
@@ -132,6 +161,10 @@ Task<void> RaftGroup::InstallSnapshot(raft::Message message, std::shared_ptr<Sta
   }
   end.AppendEntries(range_, message.entries);
   end.RedoDone(redo);
+  for (const auto& [range_id, redo_id] : ended) {
+    end.Tombstone(range_id, kNoNextReplica);
+    end.RedoDone(redo_id);
+  }
   if (!(co_await host_->log().AppendAndWait(ctx, std::move(end))).ok() || stopped_) co_return;
   installing_ = false;
   apply_busy_ = false;
@@ -250,6 +283,11 @@ RaftGroup::Applied RaftGroup::ApplyCommand(const raft::Entry& entry) {
   if (command.split.has_value()) {
     apply_busy_ = true;
     host_->Spawn(ApplySplit(entry, mine, command, next, *std::move(batch)));
+    return Applied::kWaits;
+  }
+  if (command.merge.has_value()) {
+    apply_busy_ = true;
+    host_->Spawn(ApplyMerge(entry, mine, command, next, *std::move(batch)));
     return Applied::kWaits;
   }
   if (CommitApplied(entry, next, *std::move(batch)) == Applied::kWaits) return Applied::kWaits;

@@ -169,4 +169,17 @@ Task<absl::Status> RaftGroup::TransferLease(Context ctx, StoreId store) {
   co_return absl::OkStatus();
 }
 
+Task<absl::Status> RaftGroup::AwaitReplicated(Context ctx, uint64_t index) {
+  auto self = shared_from_this();
+  if (!stopped_) OnSupportChange();  // whoever is behind is worth a tick
+  for (;;) {
+    if (stopped_) co_return absl::UnavailableError(StrCat("range ", range_, " is stopped on this store: ", Sv(stop_reason_.message())));
+    if (lease_.sequence == 0) co_return absl::FailedPreconditionError("this replica does not lead");
+    bool all = true;
+    for (const auto& [id, progress] : node_->GetStatus().progress) all = all && progress.match >= index;
+    if (all) co_return absl::OkStatus();
+    CO_RETURN_IF_ERROR(co_await lease_changed_.Wait(ctx));
+  }
+}
+
 }  // namespace insula::kv

@@ -60,6 +60,13 @@ struct ApplyResult {
   uint64_t term = 0;
 };
 
+// What is asked of a range where its lease is, of late; nothing elsewhere.
+struct RangeLoadFigures {
+  double batches_per_second = 0;
+  double writes_per_second = 0;  // batches that write
+  Duration settled = Duration::zero();  // since the range was last split or merged, or the lease came
+};
+
 class RangeStateMachine;
 
 class RangeGroup {
@@ -93,6 +100,9 @@ class RangeGroup {
   // Asks the replica on `store` to lead. Returns when this one does not lead any more, or the context ends.
   virtual Task<absl::Status> TransferLease(Context ctx, StoreId store) = 0;
 
+  // Until every replica's log holds everything up to `index`. kFailedPrecondition: this replica does not lead (any more).
+  virtual Task<absl::Status> AwaitReplicated(Context ctx, uint64_t index) = 0;
+
   // kResourceExhausted while the store's disk is full: refuse writes before evaluating them.
   virtual absl::Status disk_status() const = 0;
 
@@ -119,12 +129,17 @@ class RangeStateMachine {
   // After AfterApply of a split: `right` is the new neighbour's replica on this store, its span not yet served by anybody else here.
   virtual void AfterSplit(const SplitTrigger& split, RangeStateMachine* right) = 0;
 
+  // After AfterApply of a merge: the right side's keys are this range's, and its replica here is gone.
+  virtual void AfterMerge(const MergeTrigger& merge) {}
+
   // This replica may serve from now on, while CheckLease says so / not any more, for certain. Terms only rise.
   virtual void LeaseAcquired(const Lease& lease) = 0;
   virtual void LeaseLost() = 0;
 
   // All rows of the range in the engine were replaced by a snapshot: forget what was derived from them.
   virtual void SnapshotApplied() = 0;
+
+  virtual RangeLoadFigures load() const { return {}; }
 };
 
 // Called with the group's descriptor and stats in place. The group outlives what it makes.

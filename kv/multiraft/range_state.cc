@@ -105,6 +105,10 @@ void ClearSpan(storage::WriteBatch* batch, std::string_view start, std::string_v
   batch->DeleteRange(ColumnFamily::kRange, keys::AnchorSpanStart(start), keys::AnchorSpanEnd(end));
 }
 
+bool HasEnded(const v1::RangeDescriptor& range, const v1::RangeDescriptor& newer) {
+  return range.range_id() != newer.range_id() && range.generation() < newer.generation() && keys::InBounds(newer.start_key(), newer.end_key(), range.start_key());
+}
+
 raft::ConfState ConfStateOf(const v1::RangeDescriptor& descriptor) {
   raft::ConfState conf;
   for (const auto& r : descriptor.replicas()) (r.learner() ? conf.learners : conf.voters).push_back(r.replica_id());

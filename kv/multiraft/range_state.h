@@ -54,6 +54,10 @@ std::vector<RowSpan> RowSpansOf(const v1::RangeDescriptor& descriptor);
 // Everything that the engine holds of keys in [start, end): versions, locks, rows that follow a key.
 void ClearSpan(storage::WriteBatch* batch, std::string_view start, std::string_view end);
 
+// Whether `range` is known to have ended, from `newer` having its keys: a range keeps its first key for as long as it lives, and of two
+// that have held one key the one of the higher generation did so later.
+bool HasEnded(const v1::RangeDescriptor& range, const v1::RangeDescriptor& newer);
+
 // All voters of `descriptor`, as consensus counts them.
 raft::ConfState ConfStateOf(const v1::RangeDescriptor& descriptor);
 // The replica on `store`; null: none.

@@ -181,12 +181,12 @@ Task<absl::Status> SnapshotTransfer::Serve(Context ctx, std::unique_ptr<MessageS
   CO_RETURN_IF_ERROR(co_await receiving_.Acquire(ctx));
   if (gone()) co_return absl::UnavailableError("the store is stopped");
   // Before the bytes come: may it be here at all?
-  result = host_->lifecycle().MayHold(header.range().range_id(), header.range().start_key(), header.range().end_key());
+  result = host_->lifecycle().MayHold(header.range());
   if (result.ok()) {
     absl::StatusOr<std::shared_ptr<StagedSnapshot>> staged = co_await ReceiveRows(ctx, header, stream.get());
     if (gone()) co_return absl::UnavailableError("the store is stopped");
     result = staged.status();
-    if (result.ok()) result = host_->lifecycle().MayHold(header.range().range_id(), header.range().start_key(), header.range().end_key());
+    if (result.ok()) result = host_->lifecycle().MayHold(header.range());
     v1::RaftEnvelope envelope = header.envelope();
     envelope.mutable_message()->set_to(message.to);
     std::shared_ptr<RaftGroup> group = result.ok() ? host_->FindOrCreate(envelope) : nullptr;

@@ -274,6 +274,9 @@ class StatsCounter {
 };
 // Counts [start, end) anew.
 Outcome ComputeStats(storage::Reader& reader, std::string_view start, std::string_view end, Stats* out);
+// Of a part of it that begins at `start` and has about `max_versions` versions: added to `*out`. `*resume` is the first key after the part;
+// empty: that was all.
+Outcome ComputeStatsPart(storage::Reader& reader, std::string_view start, std::string_view end, int64_t max_versions, Stats* out, std::string* resume);
 
 // -- The engine below, for stores that are being set up --
 

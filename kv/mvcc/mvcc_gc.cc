@@ -1,3 +1,4 @@
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -162,17 +163,32 @@ Outcome StatsCounter::AddLock(std::string_view encoded) {
 }
 
 Outcome ComputeStats(storage::Reader& reader, std::string_view start, std::string_view end, Stats* out) {
+  *out = Stats{};
+  std::string resume;
+  return ComputeStatsPart(reader, start, end, std::numeric_limits<int64_t>::max(), out, &resume);
+}
+
+Outcome ComputeStatsPart(storage::Reader& reader, std::string_view start, std::string_view end, int64_t max_versions, Stats* out, std::string* resume) {
+  resume->clear();
   StatsCounter counter;
+  std::string key;
+  int64_t versions = 0;
   auto it = reader.NewIterator({.cf = ColumnFamily::kData, .lower = storage::DataKeyBound(start), .upper = end.empty() ? "" : storage::DataKeyBound(end)});
-  for (it->SeekToFirst(); it->Valid(); it->Next()) {
-    if (Outcome o = counter.AddVersion(UserKey(it->key()), it->value()); !o.ok()) return o;
+  for (it->SeekToFirst(); it->Valid(); it->Next(), ++versions) {
+    const std::string_view user_key = UserKey(it->key());
+    if (versions >= max_versions && user_key != key) {
+      resume->assign(user_key);
+      break;
+    }
+    if (max_versions != std::numeric_limits<int64_t>::max()) key.assign(user_key);
+    if (Outcome o = counter.AddVersion(user_key, it->value()); !o.ok()) return o;
   }
   if (absl::Status s = it->status(); !s.ok()) return Outcome::Error(s);
-  auto locks = reader.NewIterator({.cf = ColumnFamily::kLock, .lower = std::string(start), .upper = std::string(end)});
+  auto locks = reader.NewIterator({.cf = ColumnFamily::kLock, .lower = std::string(start), .upper = resume->empty() ? std::string(end) : *resume});
   for (locks->SeekToFirst(); locks->Valid(); locks->Next()) {
     if (Outcome o = counter.AddLock(locks->value()); !o.ok()) return o;
   }
-  *out = counter.stats();
+  *out += counter.stats();
   absl::Status s = locks->status();
   return s.ok() ? Outcome::Ok() : Outcome::Error(s);
 }

@@ -1,5 +1,6 @@
 #include "kv/raft/raw_node.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -54,6 +55,8 @@ absl::Status RawNode::Step(Message m) {
   }
   return raft_->Step(std::move(m));
 }
+
+void RawNode::LearnCommitted(uint64_t index) { raft_->log().CommitTo(std::min(index, raft_->log().LastIndex())); }
 
 void RawNode::ReportUnreachable(NodeId id) { (void)raft_->Step({.type = MessageType::kUnreachable, .from = id}); }
 

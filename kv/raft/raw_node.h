@@ -131,6 +131,8 @@ class RawNode {
   // A message from another replica, or a response of the local storage. kInvalidArgument for messages that never
   // travel, kNotFound for a response from a replica that is not in the configuration, or ProposalDroppedError.
   absl::Status Step(Message message);
+  // Entries up to `index` are known to be committed, from somebody who cannot err; what of them is here can be applied.
+  void LearnCommitted(uint64_t index);
   void ReportUnreachable(NodeId id);
   void ReportSnapshot(NodeId id, bool ok);
   // Asks the leader to hand over to `transferee`.

@@ -89,6 +89,10 @@ EvalResult Evaluator::RangeStats(v1::RangeStatsResponse* out) {
   out->set_live_keys(static_cast<uint64_t>(stats.live_keys));
   out->set_total_bytes(static_cast<uint64_t>(stats.total_bytes));
   out->set_intents(static_cast<uint64_t>(stats.intents));
+  const RangeLoadFigures load = env_.group->state_machine()->load();
+  out->set_batches_per_second(load.batches_per_second);
+  out->set_writes_per_second(load.writes_per_second);
+  out->set_settled_us(std::chrono::duration_cast<std::chrono::microseconds>(load.settled).count());
   return EvalResult::Ok();
 }
 

@@ -19,9 +19,11 @@ class ReplicaStateMachine : public RangeStateMachine {
 
   void AfterApply(const Applied& applied) override { replica_->AfterApply(applied); }
   void AfterSplit(const SplitTrigger& split, RangeStateMachine* right) override { replica_->AfterSplit(split); }
+  void AfterMerge(const MergeTrigger& merge) override { replica_->AfterMerge(merge); }
   void LeaseAcquired(const Lease& lease) override { replica_->LeaseAcquired(lease); }
   void LeaseLost() override { replica_->LeaseLost(); }
   void SnapshotApplied() override { replica_->SnapshotApplied(); }
+  RangeLoadFigures load() const override { return replica_->load(); }
 
   const std::shared_ptr<Replica>& replica() const { return replica_; }
 
@@ -59,6 +61,7 @@ Replica::Replica(RangeGroup* group, ReplicaDeps deps)
       metrics_(deps_.metrics != nullptr ? deps_.metrics.get() : StoreMetrics::Nowhere()),
       range_id_(group->range_id()),
       sequencer_(deps_.executor, &locks_, this, Counting(deps_.sequencer, metrics_)),
+      splitter_(deps_.load_split, range_id_),
       ctx_(Context::Background(deps_.executor).WithCancel()),
       background_(ctx_) {
   if (deps_.sender != nullptr) resolver_ = std::make_unique<IntentResolver>(ctx_, deps_.sender);
@@ -77,12 +80,17 @@ void Replica::LeaseAcquired(const Lease& lease) {
   releases_.Reset(lease.start);
   markers_.Reset(lease.start);
   locks_.Clear();
+  batches_ = writes_ = DecayedRate();
+  settled_since_ = deps_.executor->Now();
+  splitter_.Reset(settled_since_);
   gc_threshold_ = LoadThreshold(*group_);
   gc_policy_floor_ = lease.start;  // above whatever an earlier lease was told
+  observed_floor_ = Timestamp();
+  LoadFrozenState();
   pushes_.NotifyAll();
   deps_.on_lease(range_id_, true);
   if (resolver_ == nullptr) return;
-  background_.Spawn(FinishRecords(lease.sequence));
+  background_.Spawn(FinishRecords(lease.sequence, group_->descriptor().start_key()));
   PublishSoon();
 }
 
@@ -90,6 +98,7 @@ void Replica::LeaseLost() {
   bool held = lease_.sequence != 0;
   if (held && locks_.key_count() > 0) PROBE("a lease was lost while locks were held");
   lease_ = Lease();
+  frozen_.reset();
   locks_.Clear();
   pushes_.NotifyAll();
   if (!held) return;
@@ -97,11 +106,19 @@ void Replica::LeaseLost() {
   deps_.on_lease(range_id_, false);
 }
 
+RangeLoadFigures Replica::load() const {
+  if (lease_.sequence == 0) return {};
+  const MonoTime now = deps_.executor->Now();
+  return {.batches_per_second = batches_.PerSecond(now), .writes_per_second = writes_.PerSecond(now), .settled = now - settled_since_};
+}
+
 void Replica::AfterApply(const RangeStateMachine::Applied&) {}
 
 void Replica::AfterSplit(const SplitTrigger& split) {
   // What was locked on the right-hand side is its leaseholder's business now: the split's entry has made those locks replicated ones.
   locks_.TakeFrom(split.right.start_key());
+  settled_since_ = deps_.executor->Now();
+  splitter_.Reset(settled_since_);
   PublishSoon();
 }
 

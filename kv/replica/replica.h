@@ -25,6 +25,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,6 +44,8 @@
 #include "kv/replica/checks.h"
 #include "kv/replica/declare.h"
 #include "kv/replica/evaluator.h"
+#include "kv/replica/frozen.h"
+#include "kv/replica/range_load.h"
 #include "kv/txn/intent_resolver.h"
 #include "kv/txn/push_queue.h"
 #include "kv/txn/timestamp_cache.h"
@@ -59,6 +62,9 @@ struct ReplicaDeps {
   // Descriptors of this store's ranges that overlap [key, end_key) (empty end_key: the single key), to set a caller right.
   std::function<std::vector<v1::RangeDescriptor>(std::string_view key, std::string_view end_key)> local_ranges =
       [](std::string_view, std::string_view) { return std::vector<v1::RangeDescriptor>(); };
+  // The range is asked for more than `load_split` allows, and `key` halves that.
+  std::function<void(uint64_t range_id, std::string key)> on_busy = [](uint64_t, std::string) {};
+  LoadSplitOptions load_split;
   // This replica's lease came (true) or went (false), as far as it knows. Not called inside a call into the replica's group.
   std::function<void(uint64_t range_id, bool held)> on_lease = [](uint64_t, bool) {};
   SequencerOptions sequencer = {};
@@ -79,6 +85,7 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
   Task<v1::BatchResponse> Execute(Context ctx, v1::BatchRequest batch);
 
   RangeId range_id() const { return range_id_; }
+  RangeLoadFigures load() const;
 
   // After anything that raised the generation of the range's descriptor: its address is written in the background, by whoever holds the
   // lease, for as long as it takes (replica_address.cc). Does nothing where there is nothing to write. Splits and new leases call it.
@@ -94,6 +101,7 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
   void LeaseAcquired(const Lease& lease);
   void LeaseLost();
   void AfterSplit(const SplitTrigger& split);
+  void AfterMerge(const MergeTrigger& merge);
   void AfterApply(const RangeStateMachine::Applied& applied);
   void SnapshotApplied();
   // The group goes: whatever still runs here ends with an error.
@@ -116,6 +124,7 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
     uint64_t first_lease = 0;  // and the lease
     LeaseCheck lease;
     Declared declared;
+    std::string declared_end;  // where the range ended then
     int attempts = 0;
 
     // What is moved above it cannot be from before the reads began.
@@ -130,10 +139,13 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
   Task<absl::Status> EnsureLease(const Context& ctx, Work& work, Timestamp t);
   absl::Status ChooseTimestamps(Work& work);
   void RaiseForReads(Work& work) const;
+  void NoteLoad(const Work& work);
+  bool GrewSince(const Work& work) const;
   void Observe(Work& work) const;
   bool ForwardRead(Work& work, Timestamp to) const;
   Task<absl::Status> TryAgain(const Context& ctx, Work& work, Sequencer::Ticket& ticket, EvalResult result);
   Task<absl::Status> Propose(Command command);
+  Task<absl::Status> ProposeNow(Command command);
   bool ReadsBelow(const Work& work, Timestamp threshold) const;
   void Apply(const Work& work, Effects& effects);
   void ApplyEnded(Effects::Ended& ended, Timestamp now);
@@ -152,7 +164,7 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
   // replica_cleanup.cc
   Task<void> ForgetRecord(std::string anchor, std::string txn_id);
   Task<void> SweepOutcomes();
-  Task<void> FinishRecords(uint64_t lease_sequence);
+  Task<void> FinishRecords(uint64_t lease_sequence, std::string from);
   Task<void> EndStale(v1::Transaction unfinished, uint64_t lease_sequence);
 
   // replica_tidy.cc
@@ -172,7 +184,24 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
   Task<absl::Status> CheckConsistency(const Context& ctx, const v1::BatchRequest& batch, v1::BatchResponse* response);
 
   // replica_split.cc
+  // Latches over the whole range, for whatever changes it as a whole.
+  struct WholeRange {
+    std::string start, end;
+    std::optional<Sequencer::Ticket> ticket;  // over [start, end) and all rows of records; views into the above
+  };
+  Task<absl::Status> LatchWhole(const Context& ctx, WholeRange& whole);
+  Task<absl::StatusOr<mvcc::Stats>> CountStats(const Context& ctx, std::string start, std::string end);
   Task<absl::Status> AdminSplit(const Context& ctx, const v1::BatchRequest& batch, v1::BatchResponse* response);
+
+  // replica_merge.cc
+  Task<absl::Status> WakeNeighbour(const Context& ctx, std::string key);
+  Task<absl::Status> AdminMerge(const Context& ctx, const v1::BatchRequest& batch, v1::BatchResponse* response);
+  Task<absl::Status> Subsume(const Context& ctx, const v1::BatchRequest& batch, v1::BatchResponse* response);
+  Task<absl::Status> Freeze(Frozen frozen);
+  Task<void> FindFate(std::string merge_id, Duration wait);
+  void LoadFrozenState();
+  absl::Status CheckServing() const;
+  static absl::Status CaughtUp(const absl::Status& awaited);
 
   // replica_address.cc
   Task<absl::Status> WriteAddress(const Context& ctx, v1::RangeDescriptor range);
@@ -191,8 +220,13 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
   TimestampCache releases_;
   TimestampCache markers_;
   PushQueue pushes_;
+  DecayedRate batches_, writes_;  // since the lease came
+  MonoTime settled_since_{};      // the lease, a split or a merge came
+  LoadSplitter splitter_;
   Timestamp gc_threshold_;     // of the present lease
   Timestamp gc_policy_floor_;  // of the present lease: see GcRequest.hold
+  Timestamp observed_floor_;   // when it last took a neighbour in: what transactions observed before says nothing about those keys
+  std::optional<Frozen> frozen_;  // it is about to be taken in; of the present lease
   bool tidying_ = false;
   uint64_t outcomes_written_ = 0;
   std::string outcome_cursor_;  // where the last sweep ended

@@ -1,4 +1,5 @@
 // Requests about the range itself and not about its keys: each comes alone in its batch.
+#include "base/status_macros.h"
 #include "base/strings.h"
 #include "kv/api/error.h"
 #include "kv/api/request.h"
@@ -12,9 +13,14 @@ Task<absl::Status> Replica::RunAdmin(const Context& ctx, const v1::BatchRequest&
   if (batch.header().has_txn()) co_return InvalidError(StrCat(NameOf(request), " does not go into a transaction"));
   switch (request.value_case()) {
     case v1::Request::kAdminSplit:
+      CO_RETURN_IF_ERROR(CheckServing());
       co_return co_await AdminSplit(ctx, batch, response);
     case v1::Request::kCheckConsistency:
       co_return co_await CheckConsistency(ctx, batch, response);
+    case v1::Request::kAdminMerge:
+      co_return co_await AdminMerge(ctx, batch, response);
+    case v1::Request::kSubsume:
+      co_return co_await Subsume(ctx, batch, response);
     default:
       co_return InvalidError(StrCat(NameOf(request), " is not served by this version"));
   }

@@ -74,9 +74,10 @@ Task<void> Replica::EndStale(v1::Transaction unfinished, uint64_t lease_sequence
   }
 }
 
-// A new lease finishes what the last one began: committed transactions whose intents elsewhere may not be resolved.
-Task<void> Replica::FinishRecords(uint64_t lease_sequence) {
-  std::string cursor = group_ == nullptr ? std::string() : keys::AnchorSpanStart(group_->descriptor().start_key());
+// A new lease (or one that takes a neighbour in) finishes, from some key on, what the last one began: committed transactions whose intents
+// elsewhere may not be resolved.
+Task<void> Replica::FinishRecords(uint64_t lease_sequence, std::string from) {
+  std::string cursor = keys::AnchorSpanStart(from);
   while (group_ != nullptr && lease_.sequence == lease_sequence) {
     const std::string upper = keys::AnchorSpanEnd(group_->descriptor().end_key());
     auto reader = group_->engine().NewReader();

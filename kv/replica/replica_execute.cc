@@ -152,7 +152,8 @@ void Replica::Observe(Work& work) const {
   work.ts.observed = Timestamp();
   if (!work.has_txn) {
     if (work.first_lease == work.lease.lease.sequence) work.ts.observed = work.first_now;
-  } else if (work.txn.observed_range() == range_id_ && work.txn.observed_lease_sequence() == work.lease.lease.sequence) {
+  } else if (work.txn.observed_range() == range_id_ && work.txn.observed_lease_sequence() == work.lease.lease.sequence &&
+             work.txn.observed_ts() >= observed_floor_.bits) {
     work.ts.observed = Timestamp{work.txn.observed_ts()};
   }
 }
@@ -198,6 +199,24 @@ bool Replica::ForwardRead(Work& work, Timestamp to) const {
   return true;
 }
 
+bool Replica::GrewSince(const Work& work) const {
+  const std::string& end = group_->descriptor().end_key();
+  return !work.declared_end.empty() && (end.empty() || end > work.declared_end);
+}
+
+void Replica::NoteLoad(const Work& work) {
+  const MonoTime now = deps_.executor->Now();
+  batches_.Add(now);
+  if (work.flags & kWrites) writes_.Add(now);
+  if (!splitter_.enabled()) return;
+  for (const v1::Request& request : work.batch->requests()) {
+    if (FlagsOf(request) & (kTxnState | kInternal)) continue;
+    const KeySpan span = SpanOf(request, work.batch->header());
+    if (auto key = splitter_.Note(now, batches_.PerSecond(now), span.key, span.end_key)) deps_.on_busy(range_id_, *std::move(key));
+    return;  // one stands for the batch
+  }
+}
+
 Task<absl::Status> Replica::Run(const Context& ctx, const v1::BatchRequest& batch, v1::BatchResponse* response) {
   Work work;
   work.batch = &batch;
@@ -211,8 +230,11 @@ Task<absl::Status> Replica::Run(const Context& ctx, const v1::BatchRequest& batc
   absl::Status leased = CheckLease(work, group_->clock().Peek());
   if (!leased.ok() && work.lease.state == LeaseCheck::State::kNone) leased = co_await EnsureLease(ctx, work, group_->clock().Peek());
   CO_RETURN_IF_ERROR(leased);
+  CO_RETURN_IF_ERROR(CheckServing());
+  NoteLoad(work);
   CO_RETURN_IF_ERROR(ChooseTimestamps(work));
 
+  work.declared_end = group_->descriptor().end_key();
   work.declared = Declare(batch, {.range = &group_->descriptor(), .read_ts = work.ts.read, .read_limit = work.ts.limit, .push_above = work.push_above(), .write_ts = work.ts.write});
   Sequencer::Spec spec;
   if (work.has_txn) spec.txn = &work.txn.meta();
@@ -227,6 +249,8 @@ Task<absl::Status> Replica::Run(const Context& ctx, const v1::BatchRequest& batc
     if (++work.attempts > kMaxAttempts) co_return absl::InternalError("a batch is tried again and again without end");
     // Time may have passed since the last look: waiting for latches, locks, or an entry.
     CO_RETURN_IF_ERROR(CheckBounds(batch));
+    // What it clips to the range may lie in a neighbour that was taken in: no latch is held there.
+    if (GrewSince(work)) co_return UnavailableKvError("the range was merged meanwhile");
     if (work.flags & kWrites) {
       if (absl::Status disk = group_->disk_status(); !disk.ok()) co_return FullError(Sv(disk.message()));
       RaiseForReads(work);
@@ -240,6 +264,7 @@ Task<absl::Status> Replica::Run(const Context& ctx, const v1::BatchRequest& batc
       continue;
     }
     CO_RETURN_IF_ERROR(leased);
+    CO_RETURN_IF_ERROR(CheckServing());
     Observe(work);
 
     response->clear_responses();
@@ -312,6 +337,11 @@ Task<absl::Status> Replica::TryAgain(const Context& ctx, Work& work, Sequencer::
 
 // kAborted without a KV error inside: certainly not applied, evaluate anew.
 Task<absl::Status> Replica::Propose(Command command) {
+  if (frozen_) co_return absl::AbortedError("the range is about to become a part of its left neighbour");
+  co_return co_await ProposeNow(std::move(command));
+}
+
+Task<absl::Status> Replica::ProposeNow(Command command) {
   if (command.split) {
     // Whoever proposes a split holds latches over the whole range: nothing is locked or collected meanwhile.
     const v1::RangeDescriptor& right = command.split->right;

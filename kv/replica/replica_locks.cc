@@ -69,17 +69,12 @@ absl::StatusOr<size_t> Replica::KeepLocks(std::string_view from, Command* comman
 Task<absl::Status> Replica::TransferLease(Context ctx, StoreId store) {
   auto self = shared_from_this();
   if (group_ == nullptr) co_return NotLeaseholderError(0, {});
-  const std::string start = group_->descriptor().start_key();
-  const std::string end = group_->descriptor().end_key().empty() ? std::string(1, '\xff') : group_->descriptor().end_key();
-  Sequencer::Spec spec;
-  spec.latches = {{.key = start, .end_key = end, .write = true}, {.key = "k", .end_key = "l", .write = true}};  // keys; records (declare.h)
-  Sequencer::Ticket ticket(std::move(spec));
-  if (!sequencer_.TrySequence(ticket)) CO_RETURN_IF_ERROR(co_await sequencer_.Sequence(ctx, ticket));
-  if (group_ == nullptr) co_return NotLeaseholderError(0, {});
+  WholeRange whole;
+  CO_RETURN_IF_ERROR(co_await LatchWhole(ctx, whole));
   LeaseCheck check = group_->CheckLease(group_->clock().Now());
   if (!check.valid() || check.lease.sequence != lease_.sequence) co_return NotLeaseholderError(check.holder_node, {});
   Command command;
-  CO_ASSIGN_OR_RETURN(size_t kept, KeepLocks(start, &command));
+  CO_ASSIGN_OR_RETURN(size_t kept, KeepLocks(whole.start, &command));
   if (kept > 0) {
     command.lease_sequence = lease_.sequence;
     CO_RETURN_IF_ERROR(co_await Propose(std::move(command)));

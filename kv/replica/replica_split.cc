@@ -4,6 +4,7 @@
 //
 // The entry raises the generation of both sides, and with that whoever holds the lease of one has its address to write. That the caller's
 // answer waits for both is a courtesy: the range is split all the same.
+#include <algorithm>
 #include <utility>
 
 #include "base/log/log.h"
@@ -17,12 +18,18 @@
 namespace insula::kv {
 namespace {
 
+constexpr Duration kChangePatience = 200ms;
+constexpr int64_t kVersionsPerPart = 5000;
 constexpr Duration kAddressPatience = 5s;  // of whoever asked for the split
 
 v1::BatchRequest NewBatch() {
   v1::BatchRequest batch;
   batch.mutable_header()->set_version(kBatchVersion);
   return batch;
+}
+
+bool IsJoint(const v1::RangeDescriptor& range) {
+  return std::any_of(range.replicas().begin(), range.replicas().end(), [](const auto& r) { return r.incoming() || r.outgoing(); });
 }
 
 Task<absl::StatusOr<RangeId>> NewRangeId(const Context& ctx, Sender& sender) {
@@ -37,6 +44,38 @@ Task<absl::StatusOr<RangeId>> NewRangeId(const Context& ctx, Sender& sender) {
 
 }  // namespace
 
+// What [start, end) holds. The caller holds latches over it, so it stays as it is meanwhile; other ranges go on between two parts.
+Task<absl::StatusOr<mvcc::Stats>> Replica::CountStats(const Context& ctx, std::string start, std::string end) {
+  mvcc::Stats stats;
+  for (;;) {
+    if (group_ == nullptr) co_return Mismatch(start, {});
+    std::string resume;
+    mvcc::Outcome part = mvcc::ComputeStatsPart(*group_->engine().NewReader(), start, end, kVersionsPerPart, &stats, &resume);
+    if (!part.ok()) co_return part.status();
+    if (resume.empty()) co_return stats;
+    start = std::move(resume);
+    CO_RETURN_IF_ERROR(co_await ctx.Yield());
+  }
+}
+
+// Everything: keys, rows of records and the garbage threshold (declare.h), reads too. The statistics of a side are counted from the engine, so
+// an entry under way that removes versions would count twice. The range may become another while it waits.
+Task<absl::Status> Replica::LatchWhole(const Context& ctx, WholeRange& whole) {
+  for (;;) {
+    if (group_ == nullptr) co_return Mismatch({}, {});
+    whole.ticket.reset();
+    whole.start = group_->descriptor().start_key();
+    whole.end = group_->descriptor().end_key().empty() ? std::string(1, '\xff') : group_->descriptor().end_key();
+    Sequencer::Spec spec;
+    spec.latches = {{.key = whole.start, .end_key = whole.end, .write = true}, {.key = "i", .end_key = "l", .write = true}};
+    whole.ticket.emplace(std::move(spec));
+    if (!sequencer_.TrySequence(*whole.ticket)) CO_RETURN_IF_ERROR(co_await sequencer_.Sequence(ctx, *whole.ticket));
+    if (group_ == nullptr) co_return Mismatch({}, {});
+    const std::string& end = group_->descriptor().end_key();
+    if (group_->descriptor().start_key() == whole.start && (end.empty() ? whole.end == "\xff" : end == whole.end)) co_return absl::OkStatus();
+  }
+}
+
 Task<absl::Status> Replica::AdminSplit(const Context& ctx, const v1::BatchRequest& batch, v1::BatchResponse* response) {
   if (deps_.sender == nullptr) co_return InvalidError("this replica cannot split: it has no way to other ranges");
   const std::string& split_key = batch.requests(0).admin_split().split_key();
@@ -45,18 +84,11 @@ Task<absl::Status> Replica::AdminSplit(const Context& ctx, const v1::BatchReques
   if (group_->descriptor().start_key() == split_key) co_return absl::OkStatus();
   CO_ASSIGN_OR_RETURN(RangeId right_id, co_await NewRangeId(ctx, *deps_.sender));
 
-  std::string start, end;
-  if (group_ == nullptr) co_return Mismatch(split_key, {});
-  start = group_->descriptor().start_key();
-  end = group_->descriptor().end_key().empty() ? std::string(1, '\xff') : group_->descriptor().end_key();
-  // Everything: keys, rows of records and the garbage threshold (declare.h), reads too. The statistics of the sides are counted from the
-  // engine, so an entry under way that removes versions would count twice.
-  Sequencer::Spec spec;
-  spec.latches = {{.key = start, .end_key = end, .write = true}, {.key = "i", .end_key = "l", .write = true}};
-  Sequencer::Ticket ticket(std::move(spec));
-  if (!sequencer_.TrySequence(ticket)) CO_RETURN_IF_ERROR(co_await sequencer_.Sequence(ctx, ticket));
+  WholeRange whole;
+  CO_RETURN_IF_ERROR(co_await LatchWhole(ctx, whole));
   CO_RETURN_IF_ERROR(CheckBounds(batch));
   if (group_->descriptor().start_key() == split_key) co_return absl::OkStatus();
+  if (IsJoint(group_->descriptor())) co_return UnavailableKvError("the range's replicas are being changed", kChangePatience);
 
   Work work;
   absl::Status leased = CheckLease(work, group_->clock().Now());
@@ -71,16 +103,15 @@ Task<absl::Status> Replica::AdminSplit(const Context& ctx, const v1::BatchReques
   split.right.set_range_id(right_id);
   split.right.set_start_key(split_key);
   split.left.set_end_key(split_key);
-  auto reader = group_->engine().NewReader();
-  if (auto o = mvcc::ComputeStats(*reader, split_key, split.right.end_key(), &split.right_stats); !o.ok()) co_return o.status();
-  reader.reset();
+  CO_ASSIGN_OR_RETURN(split.right_stats, co_await CountStats(ctx, split_key, split.right.end_key()));
+  if (group_ == nullptr) co_return Mismatch(split_key, {});
   split.served = std::max(group_->clock().Now(), reads_.highest());
   command.lease_sequence = work.lease.lease.sequence;
   const v1::RangeDescriptor right = split.right;
   absl::Status proposed = co_await Propose(std::move(command));
   if (proposed.code() == absl::StatusCode::kAborted && !GetKvError(proposed)) co_return NotLeaseholderError(0, {});
   CO_RETURN_IF_ERROR(proposed);
-  ticket.Finish();
+  whole.ticket->Finish();
 
   const Context limited = ctx.WithTimeout(kAddressPatience);
   absl::Status published = co_await WriteAddress(limited, right);

@@ -10,6 +10,7 @@
 #include "base/status_macros.h"
 #include "base/strings.h"
 #include "kv/api/error.h"
+#include "kv/api/request.h"
 #include "kv/client/database.h"
 #include "kv/keys/keys.h"
 #include "kv/metrics/store_metrics.h"
@@ -129,6 +130,8 @@ class Node::Impl : private BatchExecutor, private SystemLeadership {
       deps.sender = &database_->sender();
       deps.node_address = [this](uint64_t node) { return AddressOf(options_.peers, node); };
       deps.local_ranges = [this](std::string_view key, std::string_view end_key) { return store_.LocalRanges(key, end_key); };
+      deps.load_split.batches_per_second = options_.split.max_batches_per_second;
+      deps.on_busy = [this](uint64_t range, std::string key) { store_.splits().Busy(range, std::move(key)); };
       deps.on_lease = [this](uint64_t range, bool) {
         if (range == keys::kSystemRange) lease_changed_.NotifyAll();
       };
@@ -137,6 +140,8 @@ class Node::Impl : private BatchExecutor, private SystemLeadership {
     store.on_fatal = options_.on_fatal;
     store.gc = options_.gc;
     store.metrics = store_metrics_;
+    store.split = options_.split;
+    store.merge = options_.merge;
     options_.tune_store(store);
     return store;
   }
@@ -148,6 +153,11 @@ class Node::Impl : private BatchExecutor, private SystemLeadership {
     std::shared_ptr<RaftGroup> group = store_.Find(range);
     if (group == nullptr) {
       absl::Status problem = store_.RangeProblem(range);
+      // It may have become part of another range that is here.
+      const KeySpan span = batch.requests_size() > 0 ? SpanOf(batch.requests(0), batch.header()) : KeySpan();
+      if (auto current = span.key.empty() ? std::vector<v1::RangeDescriptor>() : store_.LocalRanges(span.key, span.end_key); problem.ok() && !current.empty()) {
+        co_return ErrorResponse(RangeMismatchError(current, "the range is not here, another holds its keys"));
+      }
       if (!problem.ok()) LOG_DEBUG("a batch met a range that does not serve", {"range", range}, {"why", problem});
       co_return ErrorResponse(UnavailableKvError(StrCat("range ", range, problem.ok() ? " is not on this node" : " is damaged or stopped on this node")));
     }

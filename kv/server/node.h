@@ -24,6 +24,8 @@
 #include "kv/api/txn.h"
 #include "kv/storage/engine.h"
 #include "kv/store/gc_queue.h"
+#include "kv/store/merge_queue.h"
+#include "kv/store/split_queue.h"
 #include "proto/kv/status.pb.h"
 
 namespace insula::kv {
@@ -39,6 +41,8 @@ struct NodeOptions {
   std::function<void(StoreOptions&)> tune_store = [](StoreOptions&) {};  // simulation: small logs, early truncation
   std::function<void(absl::Status)> on_fatal = [](absl::Status) {};  // the store cannot go on: end the process
   GcOptions gc;
+  SplitOptions split;
+  MergeOptions merge;
   metrics::Registry* metrics = nullptr;   // gets what the node counts; null: nobody looks
 };
 

@@ -51,6 +51,12 @@ Store::Store(const Runtime& runtime, Transport* transport, storage::EngineFactor
       checks_(runtime, transport, options_.store_id, options_.resolver, options_.consistency, options_.metrics.get()),
       comparisons_(
           runtime.executor, options_.consistency.interval, [this] { return sender_; }, [this](RangeId range) { return multiraft_.Find(range).get(); }, options_.metrics.get()),
+      splits_(runtime.executor, options_.split, [this] { return sender_; }, [this](RangeId range) { return multiraft_.Find(range).get(); }),
+      merges_(runtime.executor, options_.merge, options_.split,
+              {.sender = [this] { return sender_; },
+               .find = [this](RangeId range) { return multiraft_.Find(range).get(); },
+               .left = [this](RangeId range) { return LeftOf(range).get(); },
+               .right = [this](RangeId range) { return RightOf(range).get(); }}),
       tasks_(Context::Background(runtime.executor)) {}
 
 Store::~Store() { multiraft_.Stop(absl::UnavailableError("the store is closed")); }
@@ -71,6 +77,8 @@ Task<absl::Status> Store::Start(const Context& ctx) {
   tasks_.Spawn(PresplitLoop());
   tasks_.Spawn(gc_.Run(tasks_.ctx()));
   tasks_.Spawn(comparisons_.Run(tasks_.ctx()));
+  tasks_.Spawn(splits_.Run(tasks_.ctx()));
+  tasks_.Spawn(merges_.Run(tasks_.ctx()));
   LOG_INFO("store started", {"store", options_.store_id}, {"ranges", multiraft_.groups().size()}, {"damaged", damaged_.size()}, {"torn_bytes", log_->recovery().torn_bytes});
   co_return absl::OkStatus();
 }
@@ -95,10 +103,17 @@ void Store::SetSender(Sender* sender) {
 void Store::Wrote(RaftGroup* group) {
   gc_.Wrote(group->range_id());
   comparisons_.Wrote(group->range_id());
+  if (group->holds_lease()) {
+    splits_.Look(*group);
+    merges_.Look(*group);
+  }
+  if (merge_progress_.has_waiters()) merge_progress_.NotifyAll();
   if (group->range_id() == keys::kSystemRange) presplit_wanted_.NotifyAll();
 }
 
 void Store::LeaseAcquired(RaftGroup* group) {
+  splits_.Look(*group);
+  merges_.Look(*group);
   if (group->range_id() == keys::kSystemRange) presplit_wanted_.NotifyAll();
 }
 
@@ -125,6 +140,21 @@ std::shared_ptr<RaftGroup> Store::FindByKey(std::string_view key) const {
   auto group = multiraft_.Find(std::prev(it)->second);
   if (group == nullptr || !keys::InBounds(group->descriptor().start_key(), group->descriptor().end_key(), key)) return nullptr;
   return group;
+}
+
+std::shared_ptr<RaftGroup> Store::LeftOf(RangeId range) const {
+  auto group = multiraft_.Find(range);
+  auto it = group == nullptr ? by_start_.begin() : by_start_.lower_bound(group->descriptor().start_key());
+  auto left = it == by_start_.begin() ? nullptr : multiraft_.Find(std::prev(it)->second);
+  return left != nullptr && left->initialized() && left->descriptor().end_key() == group->descriptor().start_key() ? left : nullptr;
+}
+
+std::shared_ptr<RaftGroup> Store::RightOf(RangeId range) const {
+  auto group = multiraft_.Find(range);
+  if (group == nullptr || group->descriptor().end_key().empty()) return nullptr;
+  auto it = by_start_.find(group->descriptor().end_key());
+  auto right = it == by_start_.end() ? nullptr : multiraft_.Find(it->second);
+  return right != nullptr && right->initialized() ? right : nullptr;
 }
 
 std::vector<v1::RangeDescriptor> Store::LocalRanges(std::string_view key, std::string_view end_key) const {
@@ -183,6 +213,12 @@ void Store::FillStatus(bool ranges, v1::NodeStatusResponse* out) const {
     row->set_last_index(log_->LastIndex(range));
     row->set_term(group->status().hard_state.term);
     row->set_asleep(!group->awake);
+    const RangeLoadFigures load = group->state_machine() == nullptr ? RangeLoadFigures() : group->state_machine()->load();
+    row->set_batches_per_second(load.batches_per_second);
+    row->set_writes_per_second(load.writes_per_second);
+    row->set_live_bytes(static_cast<uint64_t>(group->stats().live_bytes));
+    row->set_total_bytes(static_cast<uint64_t>(group->stats().total_bytes));
+    row->set_generation(d.generation());
     if (group->stopped()) row->set_problem(group->stop_reason().ToString());
   }
   for (const auto& [range, d] : damaged_) {

@@ -43,6 +43,8 @@
 #include "kv/storage/engine.h"
 #include "kv/store/consistency.h"
 #include "kv/store/gc_queue.h"
+#include "kv/store/merge_queue.h"
+#include "kv/store/split_queue.h"
 #include "kv/store/store_files.h"
 #include "proto/kv/api.pb.h"
 #include "proto/kv/status.pb.h"
@@ -69,6 +71,8 @@ struct StoreOptions {
   GcOptions gc;
   ConsistencyOptions consistency;
   std::shared_ptr<StoreMetrics> metrics = nullptr;  // where the store counts; null: its own
+  SplitOptions split;
+  MergeOptions merge;
 };
 
 class Store : private RangeLifecycle {
@@ -115,6 +119,8 @@ class Store : private RangeLifecycle {
   const GcQueue& gc() const { return gc_; }
   ConsistencyChecker& checks() { return checks_; }
   StoreMetrics& metrics() { return *options_.metrics; }
+  SplitQueue& splits() { return splits_; }
+  const MergeQueue& merges() const { return merges_; }
 
  private:
   // store_start.cc
@@ -122,6 +128,7 @@ class Store : private RangeLifecycle {
   Task<absl::Status> FinishRedos(const Context& ctx);
   absl::Status FinishSnapshotRedo(uint64_t id, const Redo& redo, LogBatch* batch);
   absl::Status FinishSplitRedo(uint64_t id, const Redo& redo, LogBatch* batch);
+  absl::Status FinishMergeRedo(uint64_t id, const Redo& redo, LogBatch* batch);
   Task<absl::Status> FinishDestroyRedo(const Context& ctx, uint64_t id, const Redo& redo);
   Task<absl::Status> LoadRanges(const Context& ctx);
   // kDataLoss: this replica cannot take part. Adds to `batch` what its hard state must say.
@@ -131,8 +138,17 @@ class Store : private RangeLifecycle {
   Task<absl::Status> PrepareSplit(const Context& ctx, const SplitTrigger& split, uint64_t index) override;
   void AddSplitRows(const SplitTrigger& split, storage::WriteBatch* batch) override;
   RaftGroup* FinishSplit(const SplitTrigger& split) override;
+  // store_merge.cc
+  Task<absl::Status> PrepareMerge(const Context& ctx, const MergeTrigger& merge, uint64_t index) override;
+  void AddMergeRows(const MergeTrigger& merge, storage::WriteBatch* batch) override;
+  void FinishMerge(const MergeTrigger& merge) override;
+  std::vector<v1::RangeDescriptor> EndedBy(const v1::RangeDescriptor& newer) override;
+  void ForgetEnded(RangeId range) override;
+  Task<void> ForgetMerged(RangeId range, uint64_t redo);
+  const v1::RangeDescriptor* DescriptorHere(RangeId range) const;
+  // store_lifecycle.cc
   std::shared_ptr<RaftGroup> CreateForMessage(const v1::RaftEnvelope& envelope) override;
-  absl::Status MayHold(RangeId range, const std::string& start, const std::string& end) override;
+  absl::Status MayHold(const v1::RangeDescriptor& range) override;
   void DescriptorReplaced(RaftGroup* group, const v1::RangeDescriptor& old) override;
   void Wrote(RaftGroup* group) override;
   void LeaseAcquired(RaftGroup* group) override;
@@ -141,6 +157,9 @@ class Store : private RangeLifecycle {
   RangeState RightState(const SplitTrigger& split) const;
   // The ranges here that hold keys of `range` look for their leader, or elect one.
   void WakeOverlapping(const v1::RangeDescriptor& range);
+  // The ranges beside a range, if they are on this store. Null: not.
+  std::shared_ptr<RaftGroup> LeftOf(RangeId range) const;
+  std::shared_ptr<RaftGroup> RightOf(RangeId range) const;
 
   // presplit.cc
   Task<void> PresplitLoop();
@@ -166,9 +185,13 @@ class Store : private RangeLifecycle {
   std::map<RangeId, v1::RangeDescriptor> damaged_;                 // replicas that cannot take part
   std::map<RangeId, absl::Status> problems_;                       // why
   std::map<std::pair<RangeId, uint64_t>, uint64_t> split_redos_;   // (left, index) of open ones
+  std::map<RangeId, uint64_t> merge_redos_;                        // by right range
+  Condition merge_progress_;                                       // something was applied, for merges that wait for it
   GcQueue gc_;
   ConsistencyChecker checks_;
   ConsistencyQueue comparisons_;
+  SplitQueue splits_;
+  MergeQueue merges_;
   uint64_t presplit_seen_ = 0;                                     // applied index of the system range at the last look
   Condition presplit_wanted_;                                      // there may be a reason to look
   TaskGroup tasks_;

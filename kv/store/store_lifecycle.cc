@@ -75,7 +75,7 @@ std::shared_ptr<RaftGroup> Store::CreateForMessage(const v1::RaftEnvelope& envel
   if (replica->replica_id() != envelope.message().to() || replica->replica_id() < log_->NextReplica(range.range_id())) return nullptr;
   // Where another replica here still holds its keys, the split that makes room is on its way. Perhaps it is committed, and nobody has told
   // that replica, as its range sleeps: then nobody else will, and the range that asks could wait for a quorum for ever.
-  if (!MayHold(range.range_id(), range.start_key(), range.end_key()).ok()) {
+  if (!MayHold(range).ok()) {
     WakeOverlapping(range);
     return nullptr;
   }
@@ -94,15 +94,14 @@ void Store::WakeOverlapping(const v1::RangeDescriptor& range) {
   }
 }
 
-absl::Status Store::MayHold(RangeId range, const std::string& start, const std::string& end) {
-  auto it = by_start_.upper_bound(start);
+absl::Status Store::MayHold(const v1::RangeDescriptor& range) {
+  auto it = by_start_.upper_bound(range.start_key());
   if (it != by_start_.begin()) --it;
-  for (; it != by_start_.end() && (end.empty() || it->first < end); ++it) {
-    if (it->second == range) continue;
-    auto group = multiraft_.Find(it->second);
-    const v1::RangeDescriptor* other = group != nullptr ? &group->descriptor() : damaged_.contains(it->second) ? &damaged_[it->second] : nullptr;
-    if (other == nullptr || !keys::RangesOverlap(start, end, other->start_key(), other->end_key())) continue;
-    return absl::FailedPreconditionError(StrCat("range ", range, " would overlap range ", it->second, " on this store"));
+  for (; it != by_start_.end() && (range.end_key().empty() || it->first < range.end_key()); ++it) {
+    if (it->second == range.range_id()) continue;
+    const v1::RangeDescriptor* other = DescriptorHere(it->second);
+    if (other == nullptr || HasEnded(*other, range) || !keys::RangesOverlap(range.start_key(), range.end_key(), other->start_key(), other->end_key())) continue;
+    return absl::FailedPreconditionError(StrCat("range ", range.range_id(), " would overlap range ", it->second, " on this store"));
   }
   return absl::OkStatus();
 }

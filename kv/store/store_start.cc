@@ -71,6 +71,29 @@ absl::Status Store::FinishSplitRedo(uint64_t id, const Redo& redo, LogBatch* bat
   return absl::OkStatus();
 }
 
+// The merging entry was being applied, so both it and what it says of the right side are committed.
+absl::Status Store::FinishMergeRedo(uint64_t id, const Redo& redo, LogBatch* batch) {
+  ASSIGN_OR_RETURN(std::optional<LoadedRange> left, LoadRange(*engine_->NewReader(), redo.range));
+  // Or the left side has left this store since, and with it what it had taken in.
+  if (log_->Replica(redo.range) == 0 || (left.has_value() && left->state.applied_index >= redo.index)) {
+    batch->Tombstone(redo.right, kNoNextReplica);
+    batch->RedoDone(id);
+    return absl::OkStatus();
+  }
+  if (redo.right_applied == 0) {
+    batch->RedoDone(id);
+    return absl::OkStatus();
+  }
+  for (auto [range, index] : {std::pair(redo.range, redo.index), std::pair(redo.right, redo.right_applied)}) {
+    raft::HardState hs = log_->HardState(range);
+    if (hs.commit >= index || log_->LastIndex(range) < index) continue;
+    hs.commit = index;
+    batch->SetHardState(range, hs);
+  }
+  merge_redos_[redo.right] = id;
+  return absl::OkStatus();
+}
+
 Task<absl::Status> Store::FinishDestroyRedo(const Context& ctx, uint64_t id, const Redo& redo) {
   CO_ASSIGN_OR_RETURN(std::optional<LoadedRange> loaded, LoadRange(*engine_->NewReader(), redo.range));
   if (loaded.has_value()) {
@@ -97,6 +120,7 @@ Task<absl::Status> Store::FinishRedos(const Context& ctx) {
     switch (redo.kind) {
       case Redo::Kind::kSnapshot: CO_RETURN_IF_ERROR(FinishSnapshotRedo(id, redo, &batch)); break;
       case Redo::Kind::kSplit: CO_RETURN_IF_ERROR(FinishSplitRedo(id, redo, &batch)); break;
+      case Redo::Kind::kMerge: CO_RETURN_IF_ERROR(FinishMergeRedo(id, redo, &batch)); break;
       case Redo::Kind::kDestroy: CO_RETURN_IF_ERROR(co_await FinishDestroyRedo(ctx, id, redo)); break;
     }
     if (!batch.empty()) CO_RETURN_IF_ERROR(co_await log_->AppendAndWait(ctx, std::move(batch)));

@@ -150,6 +150,8 @@ void SimCluster::BootNode(int i) {
     auto root = std::make_shared<NodeRoot>(p, NodeIdentity(id));
     kv::NodeOptions options{.store_path = kStorePath, .node_id = id, .cluster_id = kClusterId, .peers = Peers(), .version = "sim"};
     options.metrics = &root->metrics;
+    options.split = options_.split;
+    options.merge = options_.merge;
     options.gc = {.default_ttl = kGcTtl, .versions_per_batch = 20};
     options.tune_store = [this](kv::StoreOptions& store) {
       store.log_segment_bytes = options_.log_segment_bytes;

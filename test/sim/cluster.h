@@ -23,6 +23,8 @@
 #include "kv/client/database.h"
 #include "kv/storage/model_engine.h"
 #include "proto/kv/status.pb.h"
+#include "kv/store/merge_queue.h"
+#include "kv/store/split_queue.h"
 #include "test/sim/channel.h"
 
 namespace insula::simtest {
@@ -39,6 +41,8 @@ struct ClusterOptions {
   uint64_t write_buffer_bytes = 4 << 20;  // RocksDB's; a good deal more than its empty tables take, or every write makes it flush
   // How long after a write a range's replicas are compared by their leaseholder; zero: not.
   Duration consistency_interval = Duration::zero();
+  kv::MergeOptions merge = {.enabled = false};
+  kv::SplitOptions split = {.max_bytes = 0, .max_batches_per_second = 0};  // by themselves: not unless a test says so
 };
 
 class SimCluster {

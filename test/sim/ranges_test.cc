@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/log/log.h"
 #include "base/status_macros.h"
@@ -22,8 +23,8 @@ class RangesTest : public testing::Test {
  protected:
   RangesTest() { log::SetLevel(log::Level::kOff); }
 
-  void Boot(uint64_t seed) {
-    cluster_.emplace(ClusterOptions{.seed = seed});
+  void Boot(uint64_t seed, kv::SplitOptions split = {.max_bytes = 0, .max_batches_per_second = 0}, kv::MergeOptions merge = {.enabled = false}) {
+    cluster_.emplace(ClusterOptions{.seed = seed, .merge = merge, .split = split});
     ASSERT_TRUE(cluster_->Start().ok());
   }
   Simulation& sim() { return cluster_->sim(); }
@@ -57,8 +58,39 @@ class RangesTest : public testing::Test {
     return last.ok() ? KeyspaceOf(last->start_key()).value_or(0) : 0;
   }
 
+  absl::Status Put(const std::string& key, const std::string& value) {
+    return sim().Run(
+        cluster_->client(),
+        [&](Context ctx) -> Task<absl::Status> {
+          auto txn = cluster_->database()->Begin({});
+          txn->Put(key, value);
+          co_return co_await txn->Commit(ctx);
+        },
+        60s);
+  }
+
+  // The ranges of a keyspace, as addresses tell.
+  std::vector<kv::v1::RangeDescriptor> RangesOf(uint64_t keyspace) {
+    std::vector<kv::v1::RangeDescriptor> ranges;
+    std::string at = KeyspacePrefix(keyspace);
+    while (at < KeyspacePrefix(keyspace + 1)) {
+      auto range = Locate(at);
+      EXPECT_TRUE(range.ok()) << range.status();
+      if (!range.ok()) break;
+      EXPECT_EQ(range->start_key(), at);
+      at = range->end_key();
+      ranges.push_back(*std::move(range));
+    }
+    return ranges;
+  }
+
   std::optional<SimCluster> cluster_;
 };
+
+std::string Row(uint64_t keyspace, uint64_t i) {
+  const std::string digits = StrCat(i);
+  return KeyspacePrefix(keyspace) + std::string(6 - digits.size(), '0') + digits;
+}
 
 TEST_F(RangesTest, KeyspacesGetRangesAsTenantsComeAndThenTheClusterIsAsQuietAsBefore) {
   Boot(1);
@@ -105,6 +137,74 @@ TEST_F(RangesTest, WhoeverLeadsTheSystemRangeNextGoesOnWithTheKeyspaces) {
       EXPECT_EQ(range->end_key(), KeyspacePrefix(keyspace + 1));
     }
   }
+}
+
+TEST_F(RangesTest, ARangeThatGrowsIsSplitAndNoKeyspaceIsTouchedByAnother) {
+  constexpr uint64_t kKeyspace = 30;
+  Boot(3, {.max_bytes = 20'000, .max_batches_per_second = 0});
+  for (uint64_t i = 0; i < 300; ++i) ASSERT_TRUE(Put(Row(kKeyspace, i * 7919 % 1000), std::string(500, 'v')).ok());
+  sim().RunFor(30s);
+  auto ranges = RangesOf(kKeyspace);
+  EXPECT_GE(ranges.size(), 8u);
+  EXPECT_LE(ranges.size(), 32u);
+  EXPECT_EQ(ranges.back().end_key(), KeyspacePrefix(kKeyspace + 1));
+  EXPECT_EQ(RangesOf(kKeyspace - 1).size(), 1u);
+  for (uint64_t i = 0; i < 300; i += 17) {
+    absl::Status read = sim().Run(
+        cluster_->client(),
+        [&](Context ctx) -> Task<absl::Status> {
+          auto txn = cluster_->database()->Begin({.read_only = true});
+          CO_ASSIGN_OR_RETURN(auto got, co_await txn->Get(ctx, Row(kKeyspace, i * 7919 % 1000), {}));
+          co_return got && got->size() == 500 ? absl::OkStatus() : absl::DataLossError("a row is not there");
+        },
+        60s);
+    EXPECT_TRUE(read.ok()) << i << ": " << read;
+  }
+  EXPECT_EQ(cluster_->CompareReplicas(), "");
+}
+
+TEST_F(RangesTest, ABusyRangeIsSplitWhereItsLoadHalves) {
+  constexpr uint64_t kKeyspace = 31;
+  Boot(4, {.max_bytes = 0, .max_batches_per_second = 50});
+  for (uint64_t i = 0; i < 100; ++i) ASSERT_TRUE(Put(Row(kKeyspace, i), "v").ok());
+  EXPECT_EQ(RangesOf(kKeyspace).size(), 1u) << "not yet";
+  uint64_t asked = 0;
+  for (const MonoTime end = sim().now() + 90s; sim().now() < end;) {
+    ASSERT_TRUE(Put(Row(kKeyspace, 20 + asked++ * 13 % 60), "w").ok());
+  }
+  sim().RunFor(5s);
+  auto ranges = RangesOf(kKeyspace);
+  ASSERT_EQ(ranges.size(), 2u);
+  EXPECT_GT(ranges[1].start_key(), Row(kKeyspace, 30));
+  EXPECT_LT(ranges[1].start_key(), Row(kKeyspace, 70));
+}
+
+TEST_F(RangesTest, RangesThatHaveBecomeSmallAreMergedOnAllNodesAndNothingGoesOn) {
+  constexpr uint64_t kKeyspace = 32;
+  Boot(5, {.max_bytes = 40'000, .max_batches_per_second = 0}, {.enabled = true, .rest = 5s});
+  ASSERT_TRUE(Put(Row(kKeyspace, 1), "v").ok());
+  for (uint64_t at : {200, 400, 600, 800}) {
+    absl::Status split = sim().Run(
+        cluster_->client(),
+        [&](Context ctx) -> Task<absl::Status> {
+          kv::v1::BatchRequest batch;
+          batch.mutable_header()->set_version(kv::kBatchVersion);
+          batch.add_requests()->mutable_admin_split()->set_split_key(Row(kKeyspace, at));
+          kv::v1::BatchResponse response = co_await cluster_->database()->sender().Send(ctx, std::move(batch));
+          co_return response.has_error() ? kv::FromKvError(response.error()) : absl::OkStatus();
+        },
+        60s);
+    ASSERT_TRUE(split.ok()) << split;
+  }
+  for (uint64_t i = 0; i < 1000; i += 50) ASSERT_TRUE(Put(Row(kKeyspace, i), "v").ok());
+  EXPECT_EQ(RangesOf(kKeyspace).size(), 5u);
+  sim().RunFor(120s);
+  auto ranges = RangesOf(kKeyspace);
+  ASSERT_EQ(ranges.size(), 1u);
+  EXPECT_EQ(ranges[0].end_key(), KeyspacePrefix(kKeyspace + 1));
+  for (uint64_t i = 0; i < 1000; i += 50) ASSERT_TRUE(Put(Row(kKeyspace, i), "w").ok());
+  sim().RunFor(10s);
+  EXPECT_EQ(cluster_->CompareReplicas(), "");
 }
 
 }  // namespace

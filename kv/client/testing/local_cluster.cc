@@ -72,6 +72,7 @@ LocalCluster::LocalCluster(Executor* executor, std::vector<std::string> split_ke
 LocalCluster::~LocalCluster() {
   // Replicas' background work uses the internal database, and that calls back here.
   groups_.clear();
+  ended_.clear();
   internal_.reset();
 }
 
@@ -79,6 +80,7 @@ void LocalCluster::AddRange(v1::RangeDescriptor descriptor, const mvcc::Stats& s
   const RangeId id = descriptor.range_id();
   auto group = std::make_unique<LocalGroup>(std::move(descriptor), engine_.get(), &clock_, stats);
   group->set_on_split([this](const SplitTrigger& split) { AddRange(split.right, split.right_stats); });
+  group->set_on_merge([this](const MergeTrigger& merge) { EndRange(merge); });
   ReplicaDeps deps;
   deps.executor = executor_;
   deps.sender = &internal_->sender();
@@ -92,8 +94,22 @@ void LocalCluster::AddRange(v1::RangeDescriptor descriptor, const mvcc::Stats& s
     return found;
   };
   LocalGroup* raw = group.get();
+  raw->on_applied = [this, raw] {
+    if (on_applied) on_applied(*raw);
+  };
   groups_[id] = std::move(group);
   raw->set_state_machine(MakeReplica(raw, std::move(deps)));
+}
+
+// Its rows go as a range's; what it held is its neighbour's.
+void LocalCluster::EndRange(const MergeTrigger& merge) {
+  const RangeId id = merge.right.range_id();
+  storage::WriteBatch rows;
+  rows.DeleteRange(storage::ColumnFamily::kRange, keys::RangeIdPrefix(id), PrefixEnd(keys::RangeIdPrefix(id)));
+  CHECK_OK(engine_->Write(rows));
+  ended_.push_back(std::move(groups_.at(id)));
+  groups_.erase(id);
+  ended_.back()->End();
 }
 
 Task<CallResult> LocalCluster::Call(const Context& ctx, std::string address, const v1::BatchRequest& batch) {
@@ -139,6 +155,11 @@ std::unique_ptr<ClientDatabase> LocalCluster::NewDatabase(CoordinatorOptions opt
 std::unique_ptr<ClientDatabase> LocalCluster::NewDatabase(CoordinatorOptions options, Fates fates) {
   clients_.push_back(std::make_unique<Client>(this, std::move(fates)));
   return MakeDatabase(ctx_, &random_, clients_.back().get(), {.sender = {.bootstrap = {"n1"}}, .coordinator = options});
+}
+
+LocalGroup* LocalCluster::find(RangeId id) {
+  auto it = groups_.find(id);
+  return it == groups_.end() ? nullptr : it->second.get();
 }
 
 LocalGroup& LocalCluster::group_of(std::string_view key) {

@@ -44,6 +44,9 @@ class LocalCluster : public BatchChannel {
 
   LocalGroup& group(RangeId id) { return *groups_.at(id); }
   LocalGroup& group_of(std::string_view key);
+  // Null: there is none (any more).
+  LocalGroup* find(RangeId id);
+  size_t range_count() const { return groups_.size(); }
   // All intents and replicated locks anywhere.
   size_t replicated_locks();
   // Records of transactions anywhere.
@@ -58,6 +61,7 @@ class LocalCluster : public BatchChannel {
   bool lose_answer = false;         // it is applied, and nobody hears of it
   bool only_commits = false;        // the two above wait for a batch with end_txn
   Duration latency = Duration::zero();  // of every call
+  std::function<void(LocalGroup&)> on_applied;  // after each entry of any range
   uint64_t calls = 0;
   size_t largest_call = 0;          // bytes
   std::string last_call;            // what the last batch consisted of: "check get put end_txn"
@@ -65,6 +69,7 @@ class LocalCluster : public BatchChannel {
  private:
   class Client;
   void AddRange(v1::RangeDescriptor descriptor, const mvcc::Stats& stats = {});
+  void EndRange(const MergeTrigger& merge);
 
   Executor* executor_;
   SeededRandom random_;
@@ -74,6 +79,7 @@ class LocalCluster : public BatchChannel {
   Context ctx_;
   std::unique_ptr<ClientDatabase> internal_;  // what replicas send through
   std::map<RangeId, std::unique_ptr<LocalGroup>> groups_;
+  std::vector<std::unique_ptr<LocalGroup>> ended_;  // of ranges that were taken in
   std::vector<std::unique_ptr<BatchChannel>> clients_;
 };
 

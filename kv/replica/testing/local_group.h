@@ -28,6 +28,14 @@ class LocalGroup : public RangeGroup {
   // Called when a split is applied; makes the right-hand side.
   void set_on_split(std::function<void(const SplitTrigger&)> fn) { on_split_ = std::move(fn); }
 
+  // Called when a merge is applied; takes the right-hand side away.
+  void set_on_merge(std::function<void(const MergeTrigger&)> fn) { on_merge_ = std::move(fn); }
+  // The range has ended: its state machine goes.
+  void End() {
+    ended_ = true;
+    machine_.reset();
+  }
+
   RangeId range_id() const override { return descriptor_.range_id(); }
   ReplicaId replica_id() const override { return 1; }
   uint64_t node_id() const override { return 1; }
@@ -40,7 +48,7 @@ class LocalGroup : public RangeGroup {
 
   LeaseCheck CheckLease(Timestamp t) override {
     LeaseCheck check;
-    if (!leader) {
+    if (!leader || ended_) {
       check.state = LeaseCheck::State::kElsewhere;
       check.holder_node = 2;
       return check;
@@ -60,7 +68,7 @@ class LocalGroup : public RangeGroup {
     }
     if (apply_delay > Duration::zero() && !(co_await Sleep(ctx, apply_delay)).ok()) co_return absl::UnknownError("stopping");
     if (!next_proposal_error.ok()) co_return std::exchange(next_proposal_error, absl::OkStatus());
-    if (!leader || sequence != lease_.sequence) co_return absl::AbortedError("the lease was lost");
+    if (!leader || ended_ || sequence != lease_.sequence) co_return absl::AbortedError("the lease was lost");
     ++proposals;
     largest_entry = std::max(largest_entry, command.write_set.size());
     ++applied_;
@@ -74,12 +82,19 @@ class LocalGroup : public RangeGroup {
       descriptor_ = command.split->left;
       stats_ -= command.split->right_stats;
     }
+    if (command.merge) {
+      descriptor_ = command.merge->left;
+      stats_ += command.merge->right_stats;
+      served_ = std::max(served_, command.merge->served);
+      if (on_merge_) on_merge_(*command.merge);
+    }
     machine_->AfterApply({&command, applied_, lease_.sequence, true});
     if (on_applied) on_applied();
     if (command.split) {
       if (on_split_) on_split_(*command.split);
       machine_->AfterSplit(*command.split, nullptr);
     }
+    if (command.merge) machine_->AfterMerge(*command.merge);
     if (!lose_answer) co_return ApplyResult{applied_, lease_.sequence};
     lose_answer = false;
     co_return absl::UnknownError("the answer got lost");
@@ -87,6 +102,10 @@ class LocalGroup : public RangeGroup {
   // To itself, as if another replica had it for a moment.
   Task<absl::Status> TransferLease(Context, StoreId) override {
     ChangeLease();
+    co_return absl::OkStatus();
+  }
+  Task<absl::Status> AwaitReplicated(Context, uint64_t) override {
+    if (!leader || ended_) co_return absl::FailedPreconditionError("this replica does not lead");
     co_return absl::OkStatus();
   }
   absl::Status disk_status() const override { return disk; }
@@ -117,7 +136,9 @@ class LocalGroup : public RangeGroup {
   Timestamp served_;
   mvcc::Stats stats_;
   uint64_t applied_ = 0;
+  bool ended_ = false;
   std::function<void(const SplitTrigger&)> on_split_;
+  std::function<void(const MergeTrigger&)> on_merge_;
   std::unique_ptr<RangeStateMachine> machine_;
 };
 

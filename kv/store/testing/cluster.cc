@@ -1,5 +1,6 @@
 #include "kv/store/testing/cluster.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -216,6 +217,78 @@ absl::Status TestCluster::Split(RangeId range, RangeId right, const std::string&
     if (s.code() != absl::StatusCode::kAborted) return s;
   }
   return absl::AbortedError("nobody leads");
+}
+
+absl::StatusOr<TestCluster::FrozenRight> TestCluster::Freeze(RangeId right, Duration limit) {
+  const MonoTime end = sim_.now() + limit;
+  while (sim_.now() < end) {
+    std::string key;
+    for (int i = 0; i < kNodes; ++i) {
+      auto group = store(i) == nullptr ? nullptr : store(i)->Find(right);
+      if (group != nullptr && group->initialized()) key = group->descriptor().start_key();
+    }
+    absl::Status last = Write(right, key + "~frozen", "");
+    int node = Leaseholder(right);
+    if (!last.ok() || node < 0) {
+      sim_.RunFor(50ms);
+      continue;
+    }
+    FrozenRight frozen;
+    absl::Status s = sim_.Run(
+        nodes_[node],
+        [&](Context ctx) -> Task<absl::Status> {
+          auto group = store(node)->Find(right);
+          if (group == nullptr) co_return absl::AbortedError("not here");
+          CO_RETURN_IF_ERROR(co_await group->AwaitReplicated(ctx, group->applied_index()));
+          frozen = {group->descriptor(), group->applied_index(), group->stats(), store(node)->clock().Now()};
+          co_return absl::OkStatus();
+        },
+        5s);
+    if (s.ok()) return frozen;
+  }
+  return absl::AbortedError("not all replicas are there");
+}
+
+absl::Status TestCluster::MergeFrozen(RangeId left, const FrozenRight& right, Duration limit) {
+  const MonoTime end = sim_.now() + limit;
+  while (sim_.now() < end) {
+    int node = Leaseholder(left);
+    if (node < 0) {
+      std::string key;
+      for (int i = 0; i < kNodes && key.empty(); ++i) {
+        auto group = store(i) == nullptr ? nullptr : store(i)->Find(left);
+        if (group != nullptr && group->initialized()) key = group->descriptor().start_key();
+      }
+      (void)Write(left, key + "~warm", "");  // somebody leads now
+      continue;
+    }
+    absl::Status s = sim_.Run(
+        nodes_[node],
+        [&](Context ctx) -> Task<absl::Status> {
+          auto group = store(node)->Find(left);
+          LeaseCheck lease = group->CheckLease(store(node)->clock().Peek());
+          if (!lease.valid()) co_return absl::AbortedError("no lease");
+          Command command;
+          command.lease_sequence = lease.lease.sequence;
+          MergeTrigger& merge = command.merge.emplace();
+          merge.left = group->descriptor();
+          merge.right = right.descriptor;
+          merge.left.set_end_key(merge.right.end_key());
+          merge.left.set_generation(std::max(merge.left.generation(), merge.right.generation()) + 1);
+          merge.right_applied = right.applied;
+          merge.right_stats = right.stats;
+          merge.served = right.served;
+          co_return (co_await group->Propose(ctx, std::move(command))).status();
+        },
+        5s);
+    if (s.code() != absl::StatusCode::kAborted) return s;
+  }
+  return absl::AbortedError("nobody leads");
+}
+
+absl::Status TestCluster::Merge(RangeId left, RangeId right) {
+  auto frozen = Freeze(right);
+  return frozen.ok() ? MergeFrozen(left, *frozen) : frozen.status();
 }
 
 std::optional<std::string> TestCluster::Read(int i, const std::string& key) {

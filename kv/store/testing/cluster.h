@@ -84,6 +84,17 @@ class TestCluster {
   Task<absl::Status> WriteOn(Context ctx, int node, RangeId range, std::string key, std::string value, bool acquire);
   // Splits `range` at `key`, as its leaseholder. The new range's id is `right`.
   absl::Status Split(RangeId range, RangeId right, const std::string& key, Duration limit = std::chrono::seconds(30));
+  // The two steps of a merge, as leaseholders of kv/replica do them. The first: nothing is written to `right` any more, and every replica
+  // has all of it in its log. The second: its left neighbour takes it in.
+  struct FrozenRight {
+    v1::RangeDescriptor descriptor;
+    uint64_t applied = 0;
+    mvcc::Stats stats;
+    Timestamp served;
+  };
+  absl::StatusOr<FrozenRight> Freeze(RangeId right, Duration limit = std::chrono::seconds(30));
+  absl::Status MergeFrozen(RangeId left, const FrozenRight& right, Duration limit = std::chrono::seconds(30));
+  absl::Status Merge(RangeId left, RangeId right);
   // What store `i` shows of `key`; nullopt: nothing.
   std::optional<std::string> Read(int i, const std::string& key);
   // Waits until all replicas of `range` on running nodes have applied the same index.

@@ -1,0 +1,200 @@
+// Merges below kv/replica: every store ends up with one range, whatever crashes in between, and no log brings the other back.
+#include <set>
+#include <string>
+
+#include "base/log/log.h"
+#include "base/sim/net.h"
+#include "base/strings.h"
+#include "gtest/gtest.h"
+#include "kv/multiraft/redo.h"
+#include "kv/store/testing/cluster.h"
+#include "tenant/tenant.h"
+
+namespace insula::kv {
+namespace {
+
+constexpr RangeId kLeft = 5;  // keyspace 4
+constexpr RangeId kRight = 1000;
+std::string Key(const std::string& name) { return KeyspacePrefix(4) + name; }
+
+class MergeTest : public testing::Test {
+ protected:
+  MergeTest() { log::SetLevel(log::Level::kOff); }
+
+  static void Prepare(TestCluster& cluster) {
+    cluster.StartAll();
+    ASSERT_TRUE(cluster.Write(kLeft, Key("a"), "1").ok());
+    ASSERT_TRUE(cluster.Write(kLeft, Key("x"), "2").ok());
+    ASSERT_TRUE(cluster.Split(kLeft, kRight, Key("m")).ok());
+    ASSERT_TRUE(cluster.Write(kLeft, Key("b"), "3").ok());
+    ASSERT_TRUE(cluster.Write(kRight, Key("y"), "4").ok());
+  }
+
+  // One range, with all that was written to both, on every store; and the logs have forgotten the other.
+  static void CheckMerged(TestCluster& cluster) {
+    ASSERT_TRUE(cluster.Write(kLeft, Key("z"), "5").ok());
+    ASSERT_TRUE(cluster.WaitCaughtUp(kLeft)) << cluster.Progress(kLeft);
+    for (int i = 0; i < TestCluster::kNodes; ++i) {
+      Store* store = cluster.store(i);
+      ASSERT_NE(store, nullptr);
+      EXPECT_EQ(store->Find(kRight), nullptr) << i;
+      EXPECT_EQ(store->FindByKey(Key("y"))->range_id(), kLeft) << i;
+      EXPECT_EQ(store->Find(kLeft)->descriptor().end_key(), KeyspacePrefix(5)) << i;
+      EXPECT_EQ(store->LocalRanges(Key(""), KeyspacePrefix(5)).size(), 1u) << i;
+      for (auto [key, value] : {std::pair("a", "1"), {"x", "2"}, {"b", "3"}, {"y", "4"}, {"z", "5"}}) EXPECT_EQ(cluster.Read(i, Key(key)), value) << i;
+    }
+    cluster.CheckReplicasAgree(kLeft);
+    cluster.sim().RunFor(5s);
+    ASSERT_TRUE(cluster.Write(kLeft, Key("z"), "6").ok());  // the lazy records before it are durable
+    cluster.sim().RunFor(1s);
+    for (int i = 0; i < TestCluster::kNodes; ++i) {
+      EXPECT_FALSE(cluster.store(i)->log().Has(kRight)) << i;
+      EXPECT_EQ(cluster.store(i)->log().NextReplica(kRight), kNoNextReplica) << i;
+    }
+  }
+};
+
+TEST_F(MergeTest, AMergeMakesOneRangeEverywhere) {
+  TestCluster cluster(1);
+  Prepare(cluster);
+  ASSERT_TRUE(cluster.Merge(kLeft, kRight).ok());
+  CheckMerged(cluster);
+  for (int i = 0; i < TestCluster::kNodes; ++i) cluster.Crash(i);
+  for (int i = 0; i < TestCluster::kNodes; ++i) cluster.Restart(i);
+  for (int i = 0; i < TestCluster::kNodes; ++i) ASSERT_TRUE(cluster.WaitReady(i)) << cluster.trouble(i);
+  CheckMerged(cluster);
+}
+
+TEST_F(MergeTest, TheMergedRangesLeaseStartsAboveWhatTheRightSideServed) {
+  TestCluster cluster(2);
+  Prepare(cluster);
+  auto frozen = cluster.Freeze(kRight);
+  ASSERT_TRUE(frozen.ok());
+  frozen->served = frozen->served.AddMicros(100'000);
+  ASSERT_TRUE(cluster.MergeFrozen(kLeft, *frozen).ok());
+  const int leader = cluster.Leaseholder(kLeft);
+  cluster.Crash(leader);
+  ASSERT_TRUE(cluster.Write(kLeft, Key("c"), "1").ok());
+  Store* next = cluster.store(cluster.Leaseholder(kLeft));
+  EXPECT_GE(next->Find(kLeft)->CheckLease({}).lease.start, frozen->served);
+}
+
+TEST_F(MergeTest, AMergeSurvivesACrashAtAnyStep) {
+  for (uint64_t round = 0; round < 60; ++round) {
+    TestCluster cluster(300 + round);
+    Prepare(cluster);
+    auto frozen = cluster.Freeze(kRight);
+    ASSERT_TRUE(frozen.ok()) << frozen.status();
+    const int victim = static_cast<int>(round % 3);
+    cluster.Node(victim).CrashAfterSteps(1 + cluster.sim().random().Uniform(60));
+    absl::Status merged = cluster.MergeFrozen(kLeft, *frozen);
+    cluster.sim().RunFor(std::chrono::milliseconds(cluster.sim().random().Uniform(200)));
+    cluster.Crash(victim);
+    cluster.Restart(victim);
+    ASSERT_TRUE(cluster.WaitReady(victim)) << cluster.trouble(victim);
+    ASSERT_TRUE(cluster.Write(kLeft, Key("c"), "7").ok());
+    ASSERT_TRUE(cluster.WaitCaughtUp(kLeft)) << "round " << round;
+    const bool happened = cluster.store(0)->Find(kLeft)->descriptor().end_key() == KeyspacePrefix(5);
+    EXPECT_TRUE(happened || !merged.ok()) << "round " << round;
+    if (happened) {
+      CheckMerged(cluster);
+    } else {
+      ASSERT_TRUE(cluster.Write(kRight, Key("w"), "8").ok());
+      ASSERT_TRUE(cluster.WaitCaughtUp(kRight));
+    }
+    ASSERT_FALSE(HasFailure()) << "round " << round;
+  }
+}
+
+TEST_F(MergeTest, AllMayCrashRightBehindAMerge) {
+  for (uint64_t round = 0; round < 30; ++round) {
+    TestCluster cluster(400 + round);
+    Prepare(cluster);
+    auto frozen = cluster.Freeze(kRight);
+    ASSERT_TRUE(frozen.ok()) << frozen.status();
+    ASSERT_TRUE(cluster.MergeFrozen(kLeft, *frozen).ok());
+    cluster.sim().RunFor(std::chrono::microseconds(cluster.sim().random().Uniform(20'000)));
+    for (int i = 0; i < TestCluster::kNodes; ++i) cluster.Crash(i);
+    for (int i = 0; i < TestCluster::kNodes; ++i) cluster.Restart(i);
+    for (int i = 0; i < TestCluster::kNodes; ++i) ASSERT_TRUE(cluster.WaitReady(i)) << "round " << round << ": " << cluster.trouble(i);
+    CheckMerged(cluster);
+    ASSERT_FALSE(HasFailure()) << "round " << round;
+  }
+}
+
+// Its right side has nobody left to tell it what is committed.
+TEST_F(MergeTest, AReplicaThatWasAwayHearsOfItsRightSideByTheMergeItself) {
+  for (uint64_t round = 0; round < 10; ++round) {
+    TestCluster cluster(500 + round);
+    Prepare(cluster);
+    auto frozen = cluster.Freeze(kRight);
+    ASSERT_TRUE(frozen.ok()) << frozen.status();
+    const int away = (cluster.Leaseholder(kLeft) + 1 + static_cast<int>(round % 2)) % 3;
+    cluster.Crash(away);
+    ASSERT_TRUE(cluster.MergeFrozen(kLeft, *frozen).ok());
+    ASSERT_TRUE(cluster.Write(kLeft, Key("w"), "1").ok());
+    cluster.sim().RunFor(2s);
+    cluster.Restart(away);
+    ASSERT_TRUE(cluster.WaitReady(away)) << cluster.trouble(away);
+    CheckMerged(cluster);
+    ASSERT_FALSE(HasFailure()) << "round " << round;
+  }
+}
+
+TEST_F(MergeTest, AReplicaThatSleptThroughAMergeGetsOneSnapshotForBoth) {
+  TestOptions options;
+  options.truncation = {.flush_log_bytes = 4 << 10, .check_interval = 50ms, .tail_entries = 2, .keep_bytes = 1 << 10};
+  for (uint64_t round = 0; round < 20; ++round) {
+    TestCluster cluster(600 + round, options);
+    Prepare(cluster);
+    auto frozen = cluster.Freeze(kRight);
+    ASSERT_TRUE(frozen.ok()) << frozen.status();
+    const int away = (cluster.Leaseholder(kLeft) + 1 + static_cast<int>(round % 2)) % 3;
+    cluster.Crash(away);
+    ASSERT_TRUE(cluster.MergeFrozen(kLeft, *frozen).ok());
+    for (int i = 0; i < 60; ++i) ASSERT_TRUE(cluster.Write(kLeft, Key(StrCat("k", i)), std::string(100, 'v')).ok());
+    cluster.sim().RunFor(2s);
+    cluster.Restart(away);
+    ASSERT_TRUE(cluster.WaitReady(away)) << cluster.trouble(away);
+    if (round >= 5) {  // and dies on the way
+      cluster.Node(away).CrashAfterSteps(1 + cluster.sim().random().Uniform(100));
+      cluster.sim().RunFor(2s);
+      cluster.Restart(away);
+      ASSERT_TRUE(cluster.WaitReady(away)) << cluster.trouble(away);
+    }
+    ASSERT_TRUE(cluster.Write(kLeft, Key("w"), "1").ok());
+    CheckMerged(cluster);
+    ASSERT_FALSE(HasFailure()) << "round " << round;
+  }
+}
+
+TEST_F(MergeTest, AMergedRangeIsSplitAgainWhereItWasJoined) {
+  for (uint64_t round = 0; round < 10; ++round) {
+    TestCluster cluster(700 + round);
+    Prepare(cluster);
+    const int victim = static_cast<int>(round % 3);
+    for (RangeId right = kRight; right < kRight + 5; ++right) {
+      if (right % 2 == 0) cluster.Node(victim).CrashAfterSteps(1 + cluster.sim().random().Uniform(400));
+      auto frozen = cluster.Freeze(right);
+      absl::Status merged = frozen.ok() ? cluster.MergeFrozen(kLeft, *frozen) : frozen.status();
+      cluster.Crash(victim);
+      cluster.Restart(victim);
+      ASSERT_TRUE(cluster.WaitReady(victim)) << cluster.trouble(victim);
+      ASSERT_TRUE(cluster.Write(kLeft, Key("c"), "7").ok());
+      ASSERT_TRUE(cluster.WaitCaughtUp(kLeft));
+      if (cluster.store(0)->Find(kLeft)->descriptor().end_key() != KeyspacePrefix(5)) {
+        ASSERT_FALSE(merged.ok());
+        ASSERT_TRUE(cluster.Merge(kLeft, right).ok());
+      }
+      ASSERT_TRUE(cluster.Split(kLeft, right + 1, Key("m")).ok());
+      ASSERT_TRUE(cluster.Write(right + 1, Key("y"), "4").ok());
+    }
+    ASSERT_TRUE(cluster.Merge(kLeft, kRight + 5).ok());
+    ASSERT_TRUE(cluster.WaitCaughtUp(kLeft));
+    CheckMerged(cluster);
+    ASSERT_FALSE(HasFailure()) << "round " << round;
+  }
+}
+
+}  // namespace
+}  // namespace insula::kv
