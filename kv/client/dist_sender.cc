@@ -270,7 +270,11 @@ Task<v1::BatchResponse> DistSender::SendPiece(const Context& ctx, v1::BatchReque
         range = *known;
       } else {
         auto located = co_await Locate(ctx, std::string(key));
-        if (!located.ok()) co_return GetKvError(located.status()) ? ErrorResponse(located.status()) : GiveUp(batch, trouble, located.status());
+        if (!located.ok()) {
+          // That its range is not found now says nothing about a try that went out before.
+          const bool open = trouble.ambiguous && Writes(batch);
+          co_return GetKvError(located.status()) && !open ? ErrorResponse(located.status()) : GiveUp(batch, trouble, located.status());
+        }
         range = *std::move(located);
       }
       if (!AllInside(batch, range)) {

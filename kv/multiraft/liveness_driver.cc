@@ -68,11 +68,10 @@ Task<absl::Status> LivenessDriver::WaitForClock(Context ctx, const LogEngine& lo
   if (!value.has_value()) co_return absl::OkStatus();
   if (value->size() != 9 || (*value)[0] != kFormat) co_return absl::DataLossError("the clock's upper bound is damaged");
   Timestamp bound{ReadFixed64(value->data() + 1)};
-  // Others refuse timestamps further ahead than the maximum offset; half of it is left for real offsets.
-  Timestamp near = After(bound, -clock->max_offset() / 2);
-  while (clock->Physical().time_since_epoch().count() < static_cast<int64_t>(near.micros())) {
-    Duration left =
-        std::chrono::microseconds(static_cast<int64_t>(near.micros()) - clock->Physical().time_since_epoch().count());
+  // All the way: a clock that is raised ahead of its physical one gives timestamps that nobody's physical clock has reached, beyond the
+  // uncertainty of readers whose clock is behind.
+  while (clock->Physical().time_since_epoch().count() < static_cast<int64_t>(bound.micros())) {
+    Duration left = std::chrono::microseconds(static_cast<int64_t>(bound.micros()) - clock->Physical().time_since_epoch().count());
     if (left > patience) {
       co_return absl::FailedPreconditionError(
           StrCat("this node's clock is ", std::chrono::duration_cast<std::chrono::seconds>(left).count(),

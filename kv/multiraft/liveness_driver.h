@@ -2,7 +2,7 @@
 // bound on disk.
 //
 // The clock's bound: every timestamp served lies below a bound that is durable. A restarted store waits until its
-// physical clock is near it, so what was served before the crash stays in its past, even if the wall clock was set back
+// physical clock has reached it, so what was served before the crash stays in its past, even if the wall clock was set back
 // meanwhile. Thread safety: loop thread only.
 #ifndef INSULA_KV_MULTIRAFT_LIVENESS_DRIVER_H_
 #define INSULA_KV_MULTIRAFT_LIVENESS_DRIVER_H_
@@ -41,7 +41,7 @@ absl::Status DecodeLivenessState(std::string_view bytes, LivenessState* state);
 
 class LivenessDriver {
  public:
-  // Waits until the physical clock has nearly reached the bound that an earlier process left in `log`, and raises
+  // Waits until the physical clock has reached the bound that an earlier process left in `log`, and raises
   // `clock` to it. kFailedPrecondition when it would take longer than `patience`: the wall clock was set back.
   static Task<absl::Status> WaitForClock(Context ctx, const LogEngine& log, HybridClock* clock, Duration patience);
   // For an orderly stop: no wait at the next start.

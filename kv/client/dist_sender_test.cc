@@ -1,0 +1,131 @@
+// What is told of a batch whose first try may have been applied, whatever becomes of the next ones.
+#include "kv/client/dist_sender.h"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <functional>
+#include <string>
+#include <utility>
+
+#include "base/runtime/random.h"
+#include "kv/api/error.h"
+#include "kv/api/request.h"
+#include "kv/api/testing/test_loop.h"
+
+namespace insula::kv {
+namespace {
+
+constexpr char kKey[] = "\xfe" "a";
+
+// One range on one node, which answers as the test says.
+class Script : public BatchChannel {
+ public:
+  Task<CallResult> Call(const Context& ctx, std::string address, const v1::BatchRequest& batch) override {
+    if (absl::Status s = co_await ctx.Yield(); !s.ok()) co_return CallResult{.status = s, .maybe_received = false, .response = {}};
+    if (batch.requests(0).has_range_lookup()) co_return Lookup();
+    ++tries;
+    if (answers.empty()) co_return CallResult{.status = absl::OkStatus(), .maybe_received = false, .response = {}};
+    auto answer = std::move(answers.front());
+    answers.pop_front();
+    co_return answer();
+  }
+
+  static CallResult Broken() { return {.status = absl::UnavailableError("broken"), .maybe_received = true, .response = {}}; }
+  static CallResult Unreachable() { return {.status = absl::UnavailableError("not reached"), .maybe_received = false, .response = {}}; }
+  static CallResult Error(const absl::Status& status) {
+    CallResult result;
+    *result.response.mutable_error() = ToKvError(status);
+    return result;
+  }
+
+  std::deque<std::function<CallResult()>> answers;
+  bool lookups_fail = false;
+  int tries = 0;
+
+ private:
+  CallResult Lookup() const {
+    if (lookups_fail) return Error(UnavailableKvError("nobody leads the meta range"));
+    CallResult result;
+    auto* lookup = result.response.add_responses()->mutable_range_lookup();
+    auto* range = lookup->add_ranges();
+    range->set_range_id(7);
+    range->set_start_key("\xfe");
+    range->set_generation(1);
+    range->add_replicas()->set_node_id(1);
+    auto* node = lookup->add_nodes();
+    node->set_node_id(1);
+    node->set_address("n1");
+    return result;
+  }
+};
+
+class DistSenderTest : public testing::Test {
+ protected:
+  static v1::BatchRequest Commit() {
+    v1::BatchRequest batch;
+    batch.mutable_header()->set_version(kBatchVersion);
+    auto* meta = batch.mutable_header()->mutable_txn()->mutable_meta();
+    meta->set_id("0123456789abcdef");
+    meta->set_anchor_key(kKey);
+    batch.add_requests()->mutable_put()->set_key(kKey);
+    auto* end = batch.add_requests()->mutable_end_txn();
+    end->set_commit(true);
+    end->set_one_phase(true);
+    end->set_write_outcome(true);
+    return batch;
+  }
+  v1::BatchResponse Send(v1::BatchRequest batch, Duration limit = 60s) { return loop_.Run(sender_.Send(loop_.ctx().WithTimeout(limit), std::move(batch))); }
+
+  TestLoop loop_;
+  SeededRandom random_{1};
+  Script node_;
+  DistSender sender_{&loop_, &random_, &node_, {.bootstrap = {"n1"}, .trouble_limit = 2s}};
+};
+
+TEST_F(DistSenderTest, ATryThatMayHaveBeenAppliedStaysOpenWhenItsRangeIsNotFoundAgain) {
+  for (Duration limit : {60s, 1s}) {
+    node_.lookups_fail = false;
+    node_.answers.push_back(&Script::Broken);
+    node_.answers.push_back([this] {
+      node_.lookups_fail = true;
+      return Script::Error(RangeMismatchError({}, "it was split"));
+    });
+    auto response = Send(Commit(), limit);
+    EXPECT_TRUE(response.error().has_ambiguous()) << response.ShortDebugString();
+  }
+}
+
+TEST_F(DistSenderTest, ATryThatNobodyReceivedIsNoReasonForDoubt) {
+  node_.answers.push_back(&Script::Unreachable);
+  node_.answers.push_back([this] {
+    node_.lookups_fail = true;
+    return Script::Error(RangeMismatchError({}, "it was split"));
+  });
+  auto response = Send(Commit());
+  EXPECT_TRUE(response.error().has_unavailable()) << response.ShortDebugString();
+}
+
+TEST_F(DistSenderTest, ACommitThatIsRefusedAfterATryThatMayHaveBeenAppliedIsOpen) {
+  node_.answers.push_back(&Script::Broken);
+  node_.answers.push_back([] { return Script::Error(TxnAbortedError("somebody pushed it")); });
+  auto response = Send(Commit());
+  EXPECT_TRUE(response.error().has_ambiguous()) << response.ShortDebugString();
+  node_.answers.push_back([] { return Script::Error(TxnAbortedError("somebody pushed it")); });
+  response = Send(Commit());
+  EXPECT_TRUE(response.error().has_txn_aborted()) << response.ShortDebugString();
+}
+
+TEST_F(DistSenderTest, WhatCannotBeToldFromItsRepetitionIsNotRepeated) {
+  v1::BatchRequest batch;
+  batch.mutable_header()->set_version(kBatchVersion);
+  batch.add_requests()->mutable_increment()->set_key(kKey);
+  batch.mutable_requests(0)->mutable_increment()->set_by(1);
+  node_.answers.push_back(&Script::Broken);
+  auto response = Send(batch);
+  EXPECT_TRUE(response.error().has_ambiguous()) << response.ShortDebugString();
+  EXPECT_EQ(node_.tries, 1);
+}
+
+}  // namespace
+}  // namespace insula::kv
