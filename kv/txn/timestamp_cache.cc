@@ -18,7 +18,7 @@ Timestamp TimestampCache::highest() const { return std::max({low_water_, young_.
 
 TimestampCache::Owner TimestampCache::OwnerOf(std::string_view txn_id) {
   Owner owner{};
-  std::memcpy(owner.data(), txn_id.data(), std::min(txn_id.size(), sizeof(owner)));
+  if (!txn_id.empty()) std::memcpy(owner.data(), txn_id.data(), std::min(txn_id.size(), sizeof(owner)));
   return owner;
 }
 

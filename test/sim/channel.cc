@@ -9,16 +9,16 @@
 namespace insula::simtest {
 
 Task<kv::CallResult> FaultyChannel::Call(const Context& ctx, std::string address, const kv::v1::BatchRequest& batch) {
-  if (faults_->duplicate > 0 && random_->Chance(faults_->duplicate) && kv::IsReplaySafe(batch)) {
+  auto chance = [this](double of) { return of > 0 && random_->Chance(of); };
+  kv::CallResult result = co_await inner_->Call(ctx, address, batch);
+  const bool copied = chance(faults_->duplicate) && kv::IsReplaySafe(batch);
+  if (!result.status.ok() || (!copied && !chance(faults_->lose_answer))) co_return result;
+  ++faults_->answers_lost;
+  if (copied) {
     ++faults_->duplicates;
-    copies_.Spawn(SendCopy(address, batch, Duration(random_->Uniform(static_cast<uint64_t>(faults_->late.count())))));
+    copies_.Spawn(SendCopy(std::move(address), batch, Duration(random_->Uniform(static_cast<uint64_t>(faults_->late.count())))));
   }
-  kv::CallResult result = co_await inner_->Call(ctx, std::move(address), batch);
-  if (result.status.ok() && faults_->lose_answer > 0 && random_->Chance(faults_->lose_answer)) {
-    ++faults_->answers_lost;
-    co_return kv::CallResult{.status = absl::UnavailableError("the answer was lost"), .maybe_received = true, .response = {}};
-  }
-  co_return result;
+  co_return kv::CallResult{.status = absl::UnavailableError("the answer was lost"), .maybe_received = true, .response = {}};
 }
 
 Task<void> FaultyChannel::SendCopy(std::string address, kv::v1::BatchRequest batch, Duration late) {

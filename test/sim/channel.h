@@ -1,6 +1,10 @@
-// What may happen to a batch between a client and a node, beyond what the network does: its answer is lost though it was served, or
-// a second copy of it arrives late. Copies are made only of what the client itself would send again (kv::IsReplaySafe): the
-// transport delivers at most once, so a repetition is always the sender's.
+// What may happen to a batch between a client and a node, beyond what the network does:
+//
+//   lose_answer    it is served, and the client hears that the connection broke
+//   duplicate      the same, and a second copy arrives late. Only of what the client would send again (kv::IsReplaySafe)
+//
+// The transport delivers at most once, so a repetition is always the sender's: whoever has two copies under way knows that the first of
+// them may have been received, and is told nothing for certain as long as it may.
 #ifndef INSULA_TEST_SIM_CHANNEL_H_
 #define INSULA_TEST_SIM_CHANNEL_H_
 

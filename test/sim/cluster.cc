@@ -235,6 +235,7 @@ void SimCluster::Heal() {
     Restart(i);
     sim_.At(1ms, [this, i] { Restart(i); });  // it may be about to crash at this very moment
   }
+  CrashGhost();  // if it was still to die, its heartbeats would keep its locks for ever
   RestartGhost();
 }
 
