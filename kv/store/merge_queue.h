@@ -31,7 +31,7 @@
 namespace insula::kv {
 
 struct MergeOptions {
-  bool enabled = true;
+  bool enabled = false;  // docs/roadmap.md says what is wrong with merges
   Duration rest = std::chrono::minutes(10);
 };
 
