@@ -84,12 +84,15 @@ Task<void> SplitQueue::Run(Context ctx) {
     }
     const RangeId range = next->first;
     std::string key = next->second.key;
+    const uint64_t splits = counters_.by_size + counters_.by_load;
     absl::Status done = co_await Visit(ctx, range, std::move(key));
+    const bool split = counters_.by_size + counters_.by_load > splits;
     auto entry = entries_.find(range);
     if (ctx.done() || entry == entries_.end()) continue;
     if (done.ok() || ++entry->second.failures > kMaxFailures) {
       entries_.erase(entry);
-      if (RangeGroup* group = done.ok() ? find_(range) : nullptr) Look(*group);  // one half may still be too large
+      // One half may still be too large. (What is not to be split by this store would be looked at for ever.)
+      if (RangeGroup* group = split ? find_(range) : nullptr) Look(*group);
       continue;
     }
     ++counters_.failures;
