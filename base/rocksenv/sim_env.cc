@@ -1,6 +1,7 @@
 #include "base/rocksenv/sim_env.h"
 
 #include <rocksdb/env.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 
 #include <algorithm>
@@ -329,6 +330,12 @@ class SimEnv : public rocksdb::EnvWrapper {
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };
 
+// RocksDB would get over a full disk by itself: in a thread of its own. A database whose disk failed stays so until it is opened anew.
+class NoRecovery : public rocksdb::EventListener {
+ public:
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, Status, bool* recover) override { *recover = false; }
+};
+
 }  // namespace
 
 std::shared_ptr<rocksdb::Env> MakeSimEnv(SimProcess* process) { return std::make_shared<SimEnv>(process); }
@@ -336,6 +343,7 @@ std::shared_ptr<rocksdb::Env> MakeSimEnv(SimProcess* process) { return std::make
 void PrepareForSimulation(rocksdb::Options* options, rocksdb::Env* env) {
   constexpr int kNever = 1 << 30;
   options->env = env;
+  options->listeners.push_back(std::make_shared<NoRecovery>());
   // No threads of RocksDB's own.
   options->max_file_opening_threads = 1;
   options->max_subcompactions = 1;
