@@ -558,6 +558,27 @@ TEST_F(DatabaseTest, OfABatchThatWritesKeysTwiceTheLastWriteOfEachStays) {
   EXPECT_EQ(Read("a") + Read("h") + Read("q"), "a3h2q1");
 }
 
+// The client still takes both keys for one range's, whose leaseholder cannot check the other one again: it serves it no more.
+TEST_F(DatabaseTest, ACommitWhoseReadsWereSplitOffMeanwhileChecksThemWhereTheyAre) {
+  Put("b", "0");
+  Put("d", "0");
+  auto other = cluster_.NewDatabase();
+  auto first = Begin();
+  EXPECT_EQ(*Get(*first, "b") + *Get(*first, "d"), "00");
+  first->Put(K("b"), "1");
+  v1::BatchRequest split;
+  split.mutable_header()->set_version(1);
+  split.add_requests()->mutable_admin_split()->set_split_key(K("c"));
+  auto response = loop_.Run(other->sender().Send(ctx_, split));
+  ASSERT_FALSE(response.has_error()) << response.error().ShortDebugString();
+  auto second = other->Begin({.isolation = Isolation::kSerializable});
+  EXPECT_EQ(*Get(*second, "b") + *Get(*second, "d"), "00");  // moves the first one's write up
+  second->Put(K("d"), "1");
+  absl::Status s1 = loop_.Run(first->Commit(ctx_)), s2 = loop_.Run(second->Commit(ctx_));
+  EXPECT_TRUE(s1.ok()) << s1;
+  EXPECT_EQ(CodeOf(s2), "40001") << "each saw the other's key unchanged";
+}
+
 TEST_F(DatabaseTest, ASplitIsFollowed) {
   Put("b", "1");
   Put("d", "1");

@@ -43,7 +43,8 @@ bool AllInside(const v1::BatchRequest& batch, const v1::RangeDescriptor& range) 
     KeySpan span = SpanOf(request, batch.header());
     if (!keys::SpanInBounds(range.start_key(), range.end_key(), span.key, span.end_key)) return false;
   }
-  return true;
+  return std::all_of(batch.header().refresh_spans().begin(), batch.header().refresh_spans().end(),
+                     [&](const v1::Span& span) { return keys::SpanInBounds(range.start_key(), range.end_key(), span.key(), span.end_key()); });
 }
 
 }  // namespace

@@ -84,6 +84,10 @@ absl::Status Replica::CheckBounds(const v1::BatchRequest& batch) const {
     KeySpan span = SpanOf(request, batch.header());
     if (!IsInside(range, span.key, span.end_key)) return WithRequestIndex(Mismatch(span.key, span.end_key), i);
   }
+  // What a commit in one phase checks again lies here, too: others' rows in this store's engine may be older than what their leaseholder serves.
+  for (const v1::Span& span : batch.header().refresh_spans()) {
+    if (!IsInside(range, span.key(), span.end_key())) return WithRequestIndex(Mismatch(span.key(), span.end_key()), batch.requests_size() - 1);
+  }
   return absl::OkStatus();
 }
 
@@ -147,15 +151,17 @@ absl::Status Replica::ChooseTimestamps(Work& work) {
   return absl::OkStatus();
 }
 
-// Only the word of the present lease about when it wrote something counts.
+// Only the word of the present lease about when it wrote something counts: earlier ones, and those of a range that was merged into this one,
+// wrote by other clocks, which may have been ahead of ours, up to where this lease begins.
 void Replica::Observe(Work& work) const {
-  work.ts.observed = Timestamp();
+  const Lease& lease = work.lease.lease;
+  Timestamp seen;
   if (!work.has_txn) {
-    if (work.first_lease == work.lease.lease.sequence) work.ts.observed = work.first_now;
-  } else if (work.txn.observed_range() == range_id_ && work.txn.observed_lease_sequence() == work.lease.lease.sequence &&
-             work.txn.observed_ts() >= observed_floor_.bits) {
-    work.ts.observed = Timestamp{work.txn.observed_ts()};
+    if (work.first_lease == lease.sequence) seen = work.first_now;
+  } else if (work.txn.observed_range() == range_id_ && work.txn.observed_lease_sequence() == lease.sequence) {
+    seen = Timestamp{work.txn.observed_ts()};
   }
+  work.ts.observed = seen >= std::max(lease.start, observed_floor_) ? seen : Timestamp();
 }
 
 // Writes go above what others have read.

@@ -37,7 +37,7 @@ class ReplicaTest : public testing::Test, private Sender {
     range.set_end_key(kEnd);
     range.set_generation(3);
     group_ = std::make_unique<LocalGroup>(range, engine_.get(), &clock_);
-    group_->set_state_machine(MakeReplica(group_.get(), {.executor = &loop_, .sender = this}));
+    group_->set_state_machine(MakeReplica(group_.get(), {.executor = &loop_, .sender = this, .load_split = {}}));
     replica_ = ReplicaOf(*group_);
   }
   ~ReplicaTest() override {
@@ -273,6 +273,31 @@ TEST_F(ReplicaTest, OnePhaseCommitRefreshesItsReads) {
       EXPECT_EQ(response.error().txn_retry().reason(), v1::Error::TxnRetry::READ_REFRESH_FAILED);
     }
   }
+}
+
+TEST_F(ReplicaTest, ReadsOutsideTheRangeAreNotCheckedHere) {
+  auto txn = NewTxn("x");
+  auto commit = In(txn);
+  commit.mutable_header()->set_refresh_from(txn.read_ts());
+  commit.mutable_header()->add_refresh_spans()->set_key(kB);
+  v1::Span* beyond = commit.mutable_header()->add_refresh_spans();
+  beyond->set_key(kB);
+  beyond->set_end_key(group_->descriptor().end_key() + '\0');
+  AddPut(commit, kA, "1");
+  AddEnd(commit, true, true);
+  EXPECT_TRUE(Run(commit).error().has_range_mismatch());
+}
+
+TEST_F(ReplicaTest, WhatAnEarlierLeaseWroteIsUncertainWhereItsClockWasAhead) {
+  const Timestamp ahead = clock_.Now().AddMicros(100'000);
+  storage::ReadWriter rw(engine_->NewReader());
+  mvcc::WriteParams params;
+  params.ts = ahead;
+  ASSERT_TRUE(mvcc::Put(rw, kA, "acknowledged", params).ok());
+  ASSERT_TRUE(engine_->Write(rw.ToBatch()).ok());
+  (void)group_->CheckLease(ahead);
+  group_->ChangeLease();
+  EXPECT_EQ(Get(kA), "acknowledged");
 }
 
 TEST_F(ReplicaTest, ALostLockIsFoundOutAtCommit) {
