@@ -67,6 +67,24 @@ absl::Status ValidateRows(const v1::InsertRowsRequest& request) {
   return absl::OkStatus();
 }
 
+v1::BatchRequest NewBatch() {
+  v1::BatchRequest batch;
+  batch.mutable_header()->set_version(kBatchVersion);
+  return batch;
+}
+
+v1::BatchRequest SplitBatch(std::string key) {
+  v1::BatchRequest batch = NewBatch();
+  batch.add_requests()->mutable_admin_split()->set_split_key(std::move(key));
+  return batch;
+}
+
+v1::BatchRequest MergeBatch(std::string key) {
+  v1::BatchRequest batch = NewBatch();
+  batch.add_requests()->mutable_admin_merge()->set_key(std::move(key));
+  return batch;
+}
+
 std::string_view NameOf(const v1::Request& request) {
   const auto* field = v1::Request::descriptor()->FindFieldByNumber(request.value_case());
   return field == nullptr ? std::string_view("nothing") : std::string_view(field->name());

@@ -4,6 +4,7 @@
 #define INSULA_KV_API_REQUEST_H_
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -15,6 +16,13 @@ inline constexpr size_t kMaxKeyBytes = 16 << 10;
 inline constexpr size_t kMaxValueBytes = 64 << 20;
 inline constexpr size_t kMaxRequestsPerBatch = 100'000;
 inline constexpr uint32_t kBatchVersion = 1;
+
+// An empty batch of this version.
+v1::BatchRequest NewBatch();
+// The range of `key` is split there: `key` becomes the right side's start.
+v1::BatchRequest SplitBatch(std::string key);
+// The range of `key` takes in its right neighbour.
+v1::BatchRequest MergeBatch(std::string key);
 
 // [key, end_key), or the single key when end_key is empty. Views into the request.
 struct KeySpan {

@@ -24,27 +24,13 @@ class AddressTest : public testing::Test {
  protected:
   ~AddressTest() override { loop_.RunUntilIdle(); }
 
-  static v1::BatchRequest SplitAt(const std::string& key) {
-    v1::BatchRequest batch;
-    batch.mutable_header()->set_version(kBatchVersion);
-    batch.add_requests()->mutable_admin_split()->set_split_key(key);
-    return batch;
-  }
-
-  void Await(TaskGroup& group) {
-    loop_.Run([](TaskGroup& group) -> Task<bool> {
-      co_await group.Wait();
-      co_return true;
-    }(group));
-  }
-
   // All of `keys` at once.
   void SplitAll(ClientDatabase& db, const std::set<std::string>& keys) {
     loop_.Run([](AddressTest* test, ClientDatabase& db, const std::set<std::string>& keys) -> Task<absl::Status> {
       TaskGroup group(test->ctx_);
       for (const std::string& key : keys) {
         group.SpawnFn([test, &db, key]() -> Task<void> {
-          v1::BatchResponse response = co_await db.sender().Send(test->ctx_, SplitAt(key));
+          v1::BatchResponse response = co_await db.sender().Send(test->ctx_, SplitBatch(key));
           EXPECT_FALSE(response.has_error()) << response.error().ShortDebugString();
         });
       }
@@ -99,7 +85,7 @@ TEST_F(AddressTest, SplitsSideBySideAndLeasesThatMoveLeaveNoAddressBehind) {
     });
     SplitAll(*db, keys);
     meanwhile.Cancel();
-    Await(meanwhile);
+    loop_.Await(meanwhile);
     loop_.RunFor(std::chrono::minutes(5));
     EXPECT_EQ(cluster.pending_addresses(), 0u) << "seed " << seed;
     CheckAddresses(cluster, keys);

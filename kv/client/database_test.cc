@@ -47,7 +47,7 @@ class DatabaseTest : public testing::Test {
   void RunAll(int workers, F fn) {  // fn(worker) -> Task<void>
     TaskGroup group(ctx_);
     for (int w = 0; w < workers; ++w) group.SpawnFn([fn, w]() -> Task<void> { co_await fn(w); });
-    loop_.Run([](TaskGroup* g) -> Task<int> { co_await g->Wait(); co_return 0; }(&group));
+    loop_.Await(group);
   }
   std::string ScanAll(Txn& txn, std::string from, std::string to, bool reverse, uint64_t page_rows) {
     std::string out;
@@ -342,7 +342,7 @@ TEST_F(DatabaseTest, ALongTransactionIsKeptAlive) {
   EXPECT_EQ(cluster_.records(), 2u) << "who waits long is kept alive, too";
   txn->Put(K("a"), "mine");
   Commit(*txn);
-  loop_.Run([](TaskGroup* g) -> Task<int> { co_await g->Wait(); co_return 0; }(&group));
+  loop_.Await(group);
   EXPECT_TRUE(done && waiter.ok()) << waiter;
   EXPECT_EQ(cluster_.records(), 0u);
 }
@@ -558,50 +558,6 @@ TEST_F(DatabaseTest, OfABatchThatWritesKeysTwiceTheLastWriteOfEachStays) {
   EXPECT_EQ(Read("a") + Read("h") + Read("q"), "a3h2q1");
 }
 
-// The client still takes both keys for one range's, whose leaseholder cannot check the other one again: it serves it no more.
-TEST_F(DatabaseTest, ACommitWhoseReadsWereSplitOffMeanwhileChecksThemWhereTheyAre) {
-  Put("b", "0");
-  Put("d", "0");
-  auto other = cluster_.NewDatabase();
-  auto first = Begin();
-  EXPECT_EQ(*Get(*first, "b") + *Get(*first, "d"), "00");
-  first->Put(K("b"), "1");
-  v1::BatchRequest split;
-  split.mutable_header()->set_version(1);
-  split.add_requests()->mutable_admin_split()->set_split_key(K("c"));
-  auto response = loop_.Run(other->sender().Send(ctx_, split));
-  ASSERT_FALSE(response.has_error()) << response.error().ShortDebugString();
-  auto second = other->Begin({.isolation = Isolation::kSerializable});
-  EXPECT_EQ(*Get(*second, "b") + *Get(*second, "d"), "00");  // moves the first one's write up
-  second->Put(K("d"), "1");
-  absl::Status s1 = loop_.Run(first->Commit(ctx_)), s2 = loop_.Run(second->Commit(ctx_));
-  EXPECT_TRUE(s1.ok()) << s1;
-  EXPECT_EQ(CodeOf(s2), "40001") << "each saw the other's key unchanged";
-}
-
-TEST_F(DatabaseTest, ASplitIsFollowed) {
-  Put("b", "1");
-  Put("d", "1");
-  v1::BatchRequest split;
-  split.mutable_header()->set_version(1);
-  split.add_requests()->mutable_admin_split()->set_split_key(K("c"));
-  auto response = loop_.Run(db_->sender().Send(ctx_, split));
-  EXPECT_FALSE(response.has_error()) << response.error().ShortDebugString();
-  EXPECT_NE(cluster_.group_of(K("b")).range_id(), cluster_.group_of(K("d")).range_id());
-  auto txn = Begin();
-  EXPECT_EQ(*Get(*txn, "b") + *Get(*txn, "d"), "11");
-  txn->Put(K("b"), "2");
-  txn->Put(K("d"), "2");
-  Commit(*txn);
-  EXPECT_EQ(Read("b") + Read("d"), "22");
-  loop_.RunFor(1s);
-  EXPECT_EQ(cluster_.pending_addresses(), 0u);
-  auto fresh = cluster_.NewDatabase();
-  auto located = loop_.Run(fresh->sender().Locate(ctx_, K("d")));
-  ASSERT_TRUE(located.ok());
-  EXPECT_EQ(located->start_key(), K("c"));
-}
-
 TEST_F(DatabaseTest, ALeaseThatMovesCosts40001AtMost) {
   Put("a", "0");
   auto txn = Begin(Isolation::kReadCommitted);
@@ -804,7 +760,7 @@ TEST_F(DatabaseTest, TransfersUnderFaultsKeepTheSum) {
       }
     });
     stop = true;
-    loop_.Run([](TaskGroup* g) -> Task<int> { co_await g->Wait(); co_return 0; }(&faults));
+    loop_.Await(faults);
     cluster_.lose_answer = cluster_.lose_request = false;
     EXPECT_GT(commits, 20) << "seed " << seed;
     auto check = Begin();

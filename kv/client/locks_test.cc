@@ -56,10 +56,7 @@ class LocksTest : public testing::Test {
     EXPECT_EQ(replica->lock_table().key_count(), 0u);
   }
   void Split(std::string_view key) {
-    v1::BatchRequest split;
-    split.mutable_header()->set_version(kBatchVersion);
-    split.add_requests()->mutable_admin_split()->set_split_key(K(key));
-    auto response = loop_.Run(db_->sender().Send(ctx_, split));
+    auto response = loop_.Run(db_->sender().Send(ctx_, SplitBatch(K(key))));
     EXPECT_FALSE(response.has_error()) << response.error().ShortDebugString();
   }
   void ExpectClean() {

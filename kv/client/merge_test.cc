@@ -26,30 +26,12 @@ std::string K(std::string_view key) { return KeyspacePrefix(kKeyspace).append(ke
 
 class MergeTest : public testing::Test {
  protected:
-  MergeTest() { Ask(SplitAt(K("m"))); }
+  MergeTest() { Ask(SplitBatch(K("m"))); }
   ~MergeTest() override {
     db_.reset();
     loop_.RunUntilIdle();
   }
 
-  static v1::BatchRequest SplitAt(const std::string& key) {
-    v1::BatchRequest batch;
-    batch.mutable_header()->set_version(kBatchVersion);
-    batch.add_requests()->mutable_admin_split()->set_split_key(key);
-    return batch;
-  }
-  static v1::BatchRequest MergeAt(const std::string& key) {
-    v1::BatchRequest batch;
-    batch.mutable_header()->set_version(kBatchVersion);
-    batch.add_requests()->mutable_admin_merge()->set_key(key);
-    return batch;
-  }
-  void Await(TaskGroup& group) {
-    loop_.Run([](TaskGroup& group) -> Task<bool> {
-      co_await group.Wait();
-      co_return true;
-    }(group));
-  }
   v1::BatchResponse Try(const v1::BatchRequest& batch) { return loop_.Run(db_->sender().Send(ctx_, batch)); }
   void Ask(const v1::BatchRequest& batch) {
     v1::BatchResponse response = Try(batch);
@@ -80,7 +62,7 @@ TEST_F(MergeTest, TwoNeighboursBecomeOneRangeAndItsAddressFollows) {
   Put("x", "2");
   ASSERT_FALSE(IsOne());
   const auto left = cluster_.group_of(K("b")).stats(), right = cluster_.group_of(K("x")).stats();
-  Ask(MergeAt(K("b")));
+  Ask(MergeBatch(K("b")));
   ASSERT_TRUE(IsOne());
   EXPECT_EQ(cluster_.group_of(K("b")).stats().versions, left.versions + right.versions);
   EXPECT_EQ(cluster_.group_of(K("b")).stats().total_bytes, left.total_bytes + right.total_bytes);
@@ -110,7 +92,7 @@ TEST_F(MergeTest, AClientThatKnowsOldAddressesIsSetRight) {
   Put("x", "2");
   auto other = cluster_.NewDatabase();
   ASSERT_TRUE(loop_.Run(other->sender().Locate(ctx_, K("x"))).ok());
-  Ask(MergeAt(K("b")));
+  Ask(MergeBatch(K("b")));
   auto txn = other->Begin({});
   auto got = loop_.Run(txn->Get(ctx_, K("x"), {}));
   ASSERT_TRUE(got.ok()) << got.status();
@@ -118,9 +100,9 @@ TEST_F(MergeTest, AClientThatKnowsOldAddressesIsSetRight) {
 }
 
 TEST_F(MergeTest, KeyspacesAndEndsAreNotMerged) {
-  auto merged = Try(MergeAt(K("x")));
+  auto merged = Try(MergeBatch(K("x")));
   EXPECT_TRUE(merged.error().has_invalid()) << merged.error().ShortDebugString();
-  merged = Try(MergeAt(KeyspacePrefix(kKeyspace + 1) + "a"));
+  merged = Try(MergeBatch(KeyspacePrefix(kKeyspace + 1) + "a"));
   EXPECT_TRUE(merged.error().has_invalid()) << merged.error().ShortDebugString();
   EXPECT_EQ(Read("x"), "(none)") << "and nothing is frozen by that";
 }
@@ -134,7 +116,7 @@ TEST_F(MergeTest, WhatWasReadAtTheRightSideIsNotWrittenBelowAfterwards) {
   auto got = loop_.Run(reader->Get(ctx_, K("x"), {}));
   ASSERT_TRUE(got.ok());
   loop_.RunFor(1s);  // what is served by the right side until it ends is above the reader's uncertainty
-  Ask(MergeAt(K("b")));
+  Ask(MergeBatch(K("b")));
   writer->Put(K("x"), "2");
   absl::Status wrote = loop_.Run(writer->Commit(ctx_));
   EXPECT_TRUE(wrote.ok()) << wrote;
@@ -147,7 +129,7 @@ TEST_F(MergeTest, UnreplicatedLocksOfTheRightSideAreStillHeld) {
   Put("x", "1");
   auto holder = db_->Begin({});
   ASSERT_TRUE(loop_.Run(holder->Get(ctx_, K("x"), {.lock = LockStrength::kExclusive})).ok());
-  Ask(MergeAt(K("b")));
+  Ask(MergeBatch(K("b")));
   auto other = db_->Begin({});
   auto blocked = loop_.Run(other->Get(ctx_, K("x"), {.lock = LockStrength::kExclusive, .wait = WaitPolicy::kError}));
   EXPECT_FALSE(blocked.ok());
@@ -170,7 +152,7 @@ TEST_F(MergeTest, TheHigherGcThresholdHolds) {
   request->set_threshold(cluster_.group_of(K("x")).clock().Now().AddMicros(-1'000'000).bits);
   request->set_policy_at(cluster_.group_of(K("x")).clock().Now().bits);
   Ask(gc);
-  Ask(MergeAt(K("b")));
+  Ask(MergeBatch(K("b")));
   v1::BatchRequest read;
   read.mutable_header()->set_version(kBatchVersion);
   read.mutable_header()->set_timestamp(old.bits);
@@ -197,7 +179,7 @@ TEST_F(MergeTest, ASideThatIsFrozenAndForgottenSetsItselfFree) {
   Put("x", "3");
   EXPECT_EQ(Read("x"), "3");
   EXPECT_FALSE(IsOne());
-  Ask(MergeAt(K("b")));
+  Ask(MergeBatch(K("b")));
   EXPECT_TRUE(IsOne());
 }
 
@@ -220,15 +202,15 @@ TEST_F(MergeTest, LeasesThatMoveInTheMiddleLeaveOneRangeOrTwoThatServe) {
         cluster_.group_of(K(random.Chance(0.5) ? "b" : "x")).ChangeLease();
       }
     });
-    (void)loop_.Run(db_->sender().Send(ctx_.WithTimeout(20s), MergeAt(K("b"))));  // done or not
+    (void)loop_.Run(db_->sender().Send(ctx_.WithTimeout(20s), MergeBatch(K("b"))));  // done or not
     meanwhile.Cancel();
-    Await(meanwhile);
+    loop_.Await(meanwhile);
     for (const char* key : {"b", "x"}) cluster_.group_of(K(key)).lose_answer = false;
     EXPECT_EQ(Read("b"), StrCat(round));
     EXPECT_EQ(Read("x"), StrCat(round));
     loop_.RunFor(1min);
     EXPECT_EQ(cluster_.pending_addresses(), 0u);
-    if (IsOne()) Ask(SplitAt(K("m")));
+    if (IsOne()) Ask(SplitBatch(K("m")));
     ASSERT_FALSE(HasFailure());
   }
   cluster_.latency = Duration::zero();
@@ -271,14 +253,14 @@ TEST_F(MergeTest, ABankKeepsItsSumWhileItsRangesComeAndGo) {
       if (!(co_await Sleep(ctx_, Duration(random.Uniform(50'000'000)))).ok()) co_return;
       const bool split = random.Chance(0.5);
       const std::string key = account(random.Uniform(kAccounts));
-      v1::BatchResponse response = co_await db_->sender().Send(ctx_, split ? SplitAt(key) : MergeAt(key));
+      v1::BatchResponse response = co_await db_->sender().Send(ctx_, split ? SplitBatch(key) : MergeBatch(key));
       if (!response.has_error()) ++(split ? splits : merges);
       if (random.Chance(0.1)) cluster_.group_of(key).ChangeLease();
     }
   });
   loop_.RunFor(30s);
   stop = true;
-  Await(tasks);
+  loop_.Await(tasks);
   EXPECT_GT(committed, 500u);
   EXPECT_GT(splits, 50u);
   EXPECT_GT(merges, 50u);

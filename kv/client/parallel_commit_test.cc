@@ -8,6 +8,7 @@
 #include "base/pgerror/pg_error.h"
 #include "base/runtime/random.h"
 #include "base/strings.h"
+#include "kv/api/request.h"
 #include "kv/api/testing/test_loop.h"
 #include "kv/client/database.h"
 #include "kv/client/testing/local_cluster.h"
@@ -377,10 +378,7 @@ class RandomFatesTest : public ParallelCommitTest, public testing::WithParamInte
           break;
         case 2: {
           if (next_split > 'x' || !random_.Chance(0.3)) break;
-          v1::BatchRequest split;
-          split.mutable_header()->set_version(1);
-          split.add_requests()->mutable_admin_split()->set_split_key(K(StrCat(next_split++, "account5")));
-          (void)co_await db_->sender().Send(ctx_.WithTimeout(5s), split);
+          (void)co_await db_->sender().Send(ctx_.WithTimeout(5s), SplitBatch(K(StrCat(next_split++, "account5"))));
           break;
         }
         default:

@@ -190,6 +190,7 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
     std::optional<Sequencer::Ticket> ticket;  // over [start, end) and all rows of records; views into the above
   };
   Task<absl::Status> LatchWhole(const Context& ctx, WholeRange& whole);
+  Task<absl::Status> LeadWhole(const Context& ctx, WholeRange& whole, Work& work);
   Task<absl::StatusOr<mvcc::Stats>> CountStats(const Context& ctx, std::string start, std::string end);
   Task<absl::Status> AdminSplit(const Context& ctx, const v1::BatchRequest& batch, v1::BatchResponse* response);
 

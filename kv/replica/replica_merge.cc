@@ -82,12 +82,6 @@ std::string NewMergeId(RangeId left, Timestamp now) {
   return id;
 }
 
-v1::BatchRequest NewBatch() {
-  v1::BatchRequest batch;
-  batch.mutable_header()->set_version(kBatchVersion);
-  return batch;
-}
-
 // Refused, and never applied: not the caller's fault, and another try may find things otherwise.
 absl::Status Refused(const absl::Status& proposed) {
   return proposed.code() == absl::StatusCode::kAborted && !GetKvError(proposed) ? NotLeaseholderError(0, {}) : proposed;
@@ -125,12 +119,9 @@ Task<absl::Status> Replica::AdminMerge(const Context& ctx, const v1::BatchReques
   CO_RETURN_IF_ERROR(CheckBounds(batch));
   CO_RETURN_IF_ERROR(co_await WakeNeighbour(ctx, group_->descriptor().end_key()));
   WholeRange whole;
-  CO_RETURN_IF_ERROR(co_await LatchWhole(ctx, whole));
-  CO_RETURN_IF_ERROR(CheckBounds(batch));
   Work work;
-  absl::Status leased = CheckLease(work, group_->clock().Now());
-  if (!leased.ok() && work.lease.state == LeaseCheck::State::kNone) leased = co_await EnsureLease(ctx, work, group_->clock().Now());
-  CO_RETURN_IF_ERROR(leased);
+  CO_RETURN_IF_ERROR(co_await LeadWhole(ctx, whole, work));
+  CO_RETURN_IF_ERROR(CheckBounds(batch));
   CO_RETURN_IF_ERROR(CheckServing());
 
   MergeTrigger merge;
@@ -215,12 +206,9 @@ Task<absl::Status> Replica::Subsume(const Context& ctx, const v1::BatchRequest& 
   const v1::SubsumeRequest& request = batch.requests(0).subsume();
   if (request.merge_id().size() != kMergeIdBytes || request.left().start_key().empty()) co_return InvalidError("a merge without an id or an anchor");
   WholeRange whole;
-  CO_RETURN_IF_ERROR(co_await LatchWhole(ctx, whole));
-  CO_RETURN_IF_ERROR(CheckBounds(batch));
   Work work;
-  absl::Status leased = CheckLease(work, group_->clock().Now());
-  if (!leased.ok() && work.lease.state == LeaseCheck::State::kNone) leased = co_await EnsureLease(ctx, work, group_->clock().Now());
-  CO_RETURN_IF_ERROR(leased);
+  CO_RETURN_IF_ERROR(co_await LeadWhole(ctx, whole, work));
+  CO_RETURN_IF_ERROR(CheckBounds(batch));
   if (!SameRange(group_->descriptor(), request.right())) co_return ConditionFailedError(request.key(), std::nullopt);
   CO_RETURN_IF_ERROR(CheckNeighbours(request.left(), group_->descriptor()));
   CO_RETURN_IF_ERROR(CaughtUp(co_await group_->AwaitReplicated(ctx.WithTimeout(kCatchUpPatience), group_->applied_index())));
@@ -230,7 +218,9 @@ Task<absl::Status> Replica::Subsume(const Context& ctx, const v1::BatchRequest& 
   CO_RETURN_IF_ERROR(CaughtUp(co_await group_->AwaitReplicated(ctx.WithTimeout(kCatchUpPatience), group_->applied_index())));
   if (group_ == nullptr) co_return Mismatch(request.key(), {});
   CO_RETURN_IF_ERROR(CheckLease(work, group_->clock().Now()));
-  if (!frozen_ || frozen_->merge_id != request.merge_id()) co_return UnavailableKvError("the range was set free meanwhile");
+  if (!frozen_ || frozen_->merge_id != request.merge_id() || !SameRange(group_->descriptor(), request.right())) {
+    co_return UnavailableKvError("the range was set free meanwhile");
+  }
   v1::SubsumeResponse* out = response->add_responses()->mutable_subsume();
   out->set_applied_index(group_->applied_index());
   out->set_served(std::max(group_->clock().Now(), reads_.highest()).bits);

@@ -22,12 +22,6 @@ constexpr Duration kChangePatience = 200ms;
 constexpr int64_t kVersionsPerPart = 5000;
 constexpr Duration kAddressPatience = 5s;  // of whoever asked for the split
 
-v1::BatchRequest NewBatch() {
-  v1::BatchRequest batch;
-  batch.mutable_header()->set_version(kBatchVersion);
-  return batch;
-}
-
 bool IsJoint(const v1::RangeDescriptor& range) {
   return std::any_of(range.replicas().begin(), range.replicas().end(), [](const auto& r) { return r.incoming() || r.outgoing(); });
 }
@@ -76,6 +70,18 @@ Task<absl::Status> Replica::LatchWhole(const Context& ctx, WholeRange& whole) {
   }
 }
 
+// The same, and this replica leads, since before the latches were taken: what others who led the range did to it is applied here, and nothing of
+// it comes after the caller has looked.
+Task<absl::Status> Replica::LeadWhole(const Context& ctx, WholeRange& whole, Work& work) {
+  for (;;) {
+    CO_RETURN_IF_ERROR(co_await LatchWhole(ctx, whole));
+    absl::Status leased = CheckLease(work, group_->clock().Now());
+    if (leased.ok() || work.lease.state != LeaseCheck::State::kNone) co_return leased;
+    whole.ticket.reset();
+    CO_RETURN_IF_ERROR(co_await EnsureLease(ctx, work, group_->clock().Now()));
+  }
+}
+
 Task<absl::Status> Replica::AdminSplit(const Context& ctx, const v1::BatchRequest& batch, v1::BatchResponse* response) {
   if (deps_.sender == nullptr) co_return InvalidError("this replica cannot split: it has no way to other ranges");
   const std::string& split_key = batch.requests(0).admin_split().split_key();
@@ -85,15 +91,11 @@ Task<absl::Status> Replica::AdminSplit(const Context& ctx, const v1::BatchReques
   CO_ASSIGN_OR_RETURN(RangeId right_id, co_await NewRangeId(ctx, *deps_.sender));
 
   WholeRange whole;
-  CO_RETURN_IF_ERROR(co_await LatchWhole(ctx, whole));
+  Work work;
+  CO_RETURN_IF_ERROR(co_await LeadWhole(ctx, whole, work));
   CO_RETURN_IF_ERROR(CheckBounds(batch));
   if (group_->descriptor().start_key() == split_key) co_return absl::OkStatus();
   if (IsJoint(group_->descriptor())) co_return UnavailableKvError("the range's replicas are being changed", kChangePatience);
-
-  Work work;
-  absl::Status leased = CheckLease(work, group_->clock().Now());
-  if (!leased.ok() && work.lease.state == LeaseCheck::State::kNone) leased = co_await EnsureLease(ctx, work, group_->clock().Now());
-  CO_RETURN_IF_ERROR(leased);
 
   Command command;
   SplitTrigger& split = command.split.emplace();

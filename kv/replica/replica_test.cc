@@ -338,7 +338,7 @@ TEST_F(ReplicaTest, LockersTakeTurnsAndSeeTheNewestValue) {
       EXPECT_FALSE(response.has_error()) << response.error().ShortDebugString();
     });
   }
-  loop_.Run([](TaskGroup* g) -> Task<int> { co_await g->Wait(); co_return 0; }(&group));
+  loop_.Await(group);
   EXPECT_EQ(seen, "0 1 2 3 4 5 6 7 ");
   EXPECT_EQ(Get(kA), "8");
   EXPECT_EQ(replica_->lock_table().key_count(), 0u);
@@ -509,7 +509,7 @@ TEST_F(ReplicaTest, ADeadlockEndsTheYoungest) {
     e->add_lock_spans()->set_key(kB);
     (void)co_await replica_->Execute(loop_.ctx(), end);
   });
-  loop_.Run([](TaskGroup* g) -> Task<int> { co_await g->Wait(); co_return 0; }(&group));
+  loop_.Await(group);
   EXPECT_FALSE(r1.has_error()) << r1.error().ShortDebugString();
   EXPECT_TRUE(r2.error().has_deadlock()) << r2.error().ShortDebugString();
 }
@@ -666,7 +666,7 @@ TEST_F(ReplicaTest, ConcurrentTransfersKeepTheSum) {
       }
     });
   }
-  loop_.Run([](TaskGroup* g) -> Task<int> { co_await g->Wait(); co_return 0; }(&group));
+  loop_.Await(group);
   EXPECT_EQ(commits, kWorkers * kTransfers);
   EXPECT_GT(retries, 0) << "the test should have conflicts";
   int sum = 0;

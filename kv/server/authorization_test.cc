@@ -66,12 +66,6 @@ absl::Status Check(const v1::BatchRequest& batch, std::string* target = nullptr)
 bool IsDenied(const absl::Status& status) { return GetKvError(status) && GetKvError(status)->has_unauthorized(); }
 bool IsInvalid(const absl::Status& status) { return GetKvError(status) && GetKvError(status)->has_invalid(); }
 
-v1::BatchRequest NewBatch() {
-  v1::BatchRequest batch;
-  batch.mutable_header()->set_version(kBatchVersion);
-  return batch;
-}
-
 // A batch of one request of `type` in a transaction, with all its keys the tenant's; where they are, for `visit`.
 struct Sample {
   explicit Sample(const FieldDescriptor* type) : batch(NewBatch()) {

@@ -109,10 +109,7 @@ Task<absl::StatusOr<bool>> MergeQueue::TryMerge(const Context& ctx, RangeId left
   const v1::RangeDescriptor a = left->descriptor(), b = right->descriptor();
   CO_ASSIGN_OR_RETURN(bool quiet, co_await IsQuiet(ctx, a, b));
   if (!quiet) co_return false;
-  v1::BatchRequest batch;
-  batch.mutable_header()->set_version(kBatchVersion);
-  batch.add_requests()->mutable_admin_merge()->set_key(a.start_key());
-  v1::BatchResponse response = co_await ranges_.sender()->Send(ctx.WithTimeout(kMergeTimeout), std::move(batch));
+  v1::BatchResponse response = co_await ranges_.sender()->Send(ctx.WithTimeout(kMergeTimeout), MergeBatch(a.start_key()));
   if (response.has_error()) co_return FromKvError(response.error());
   LOG_INFO("two small ranges were merged", {"left", left_id}, {"right", right_id});
   ++counters_.merged;

@@ -44,10 +44,7 @@ class MergeQueueTest : public testing::Test {
     EXPECT_TRUE(done.ok()) << done;
   }
   void Split(const std::string& key) {
-    v1::BatchRequest batch;
-    batch.mutable_header()->set_version(kBatchVersion);
-    batch.add_requests()->mutable_admin_split()->set_split_key(key);
-    v1::BatchResponse response = loop_.Run(db_->sender().Send(loop_.ctx(), batch));
+    v1::BatchResponse response = loop_.Run(db_->sender().Send(loop_.ctx(), SplitBatch(key)));
     EXPECT_FALSE(response.has_error()) << response.error().ShortDebugString();
   }
   bool Together(uint64_t a, uint64_t b) { return cluster_.group_of(Key(a)).range_id() == cluster_.group_of(Key(b)).range_id(); }

@@ -72,10 +72,7 @@ Task<absl::StatusOr<uint64_t>> Store::FirstSharedKeyspace(const Context& ctx) {
 // A block of keyspaces that begins with `from`.
 Task<absl::Status> Store::SplitOff(const Context& ctx, uint64_t from) {
   for (uint64_t i = 1; i <= options_.presplit_block; ++i) {
-    v1::BatchRequest batch;
-    batch.mutable_header()->set_version(kBatchVersion);
-    batch.add_requests()->mutable_admin_split()->set_split_key(KeyspacePrefix(from + i));
-    v1::BatchResponse split = co_await sender_->Send(ctx, std::move(batch));
+    v1::BatchResponse split = co_await sender_->Send(ctx, SplitBatch(KeyspacePrefix(from + i)));
     if (split.has_error()) co_return FromKvError(split.error());
   }
   co_return absl::OkStatus();

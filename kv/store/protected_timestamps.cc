@@ -11,12 +11,6 @@
 namespace insula::kv {
 namespace {
 
-v1::BatchRequest NewBatch() {
-  v1::BatchRequest batch;
-  batch.mutable_header()->set_version(kBatchVersion);
-  return batch;
-}
-
 std::string RowKey(const std::string& id) { return keys::SystemKey(keys::SystemTable::kProtectedTimestamp, id); }
 
 // Tells every range of `span` that timestamps were protected at `policy_at`. OK: none has lost anything that reads at `ts` see.

@@ -122,10 +122,7 @@ Task<absl::Status> SplitQueue::Visit(const Context& ctx, RangeId range, std::str
     key = *std::move(middle);
   }
   whole_.erase(range);
-  v1::BatchRequest batch;
-  batch.mutable_header()->set_version(kBatchVersion);
-  batch.add_requests()->mutable_admin_split()->set_split_key(key);
-  v1::BatchResponse response = co_await sender->Send(ctx.WithTimeout(kSplitTimeout), std::move(batch));
+  v1::BatchResponse response = co_await sender->Send(ctx.WithTimeout(kSplitTimeout), SplitBatch(key));
   if (response.has_error()) co_return FromKvError(response.error());
   LOG_INFO("a range was split", {"range", range}, {"at", keys::Pretty(key)}, {"why", by_size ? "size" : "load"});
   ++(by_size ? counters_.by_size : counters_.by_load);

@@ -266,11 +266,8 @@ void Faults::Split() {
   ++counts_[Fault::kSplit];
   std::string key = random_key_(random());
   cluster_->client()->Spawn([this, key](Context ctx) -> Task<void> {
-    kv::v1::BatchRequest batch;
-    batch.mutable_header()->set_version(kv::kBatchVersion);
-    batch.add_requests()->mutable_admin_split()->set_split_key(key);
     // It may be a bound already, or the range may have no leader now.
-    (void)co_await cluster_->database()->sender().Send(ctx.WithTimeout(5s), std::move(batch));
+    (void)co_await cluster_->database()->sender().Send(ctx.WithTimeout(5s), kv::SplitBatch(key));
   });
 }
 

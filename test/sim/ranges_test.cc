@@ -187,10 +187,7 @@ TEST_F(RangesTest, RangesThatHaveBecomeSmallAreMergedOnAllNodesAndNothingGoesOn)
     absl::Status split = sim().Run(
         cluster_->client(),
         [&](Context ctx) -> Task<absl::Status> {
-          kv::v1::BatchRequest batch;
-          batch.mutable_header()->set_version(kv::kBatchVersion);
-          batch.add_requests()->mutable_admin_split()->set_split_key(Row(kKeyspace, at));
-          kv::v1::BatchResponse response = co_await cluster_->database()->sender().Send(ctx, std::move(batch));
+          kv::v1::BatchResponse response = co_await cluster_->database()->sender().Send(ctx, kv::SplitBatch(Row(kKeyspace, at)));
           co_return response.has_error() ? kv::FromKvError(response.error()) : absl::OkStatus();
         },
         60s);

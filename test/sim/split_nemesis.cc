@@ -37,13 +37,7 @@ void SplitNemesis::Ask(bool merge, std::string key) {
   const std::string name = merge ? "merge" : "cut";
   ++(*counts_)[name];
   cluster_->client()->Spawn([this, merge, name, key = std::move(key), counts = counts_](Context ctx) -> Task<void> {
-    kv::v1::BatchRequest batch;
-    batch.mutable_header()->set_version(kv::kBatchVersion);
-    if (merge) {
-      batch.add_requests()->mutable_admin_merge()->set_key(key);
-    } else {
-      batch.add_requests()->mutable_admin_split()->set_split_key(key);
-    }
+    kv::v1::BatchRequest batch = merge ? kv::MergeBatch(key) : kv::SplitBatch(key);
     kv::v1::BatchResponse response = co_await cluster_->database()->sender().Send(ctx.WithTimeout(kAskFor), std::move(batch));
     ++(*counts)[StrCat(name, response.has_error() ? " refused" : " done")];
   });

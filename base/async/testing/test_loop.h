@@ -35,6 +35,14 @@ class TestLoop : public Executor, private Clock {
     return std::move(*result);
   }
 
+  // Runs until all of `group` is done.
+  void Await(TaskGroup& group) {
+    Run([](TaskGroup& group) -> Task<bool> {
+      co_await group.Wait();
+      co_return true;
+    }(group));
+  }
+
   // Runs all that can run now, timers that are due included.
   void RunUntilIdle() {
     while (RunReady() || RunDueTimer()) {

@@ -25,6 +25,9 @@ class LocalGroup : public RangeGroup {
     machine_ = std::move(machine);
     machine_->LeaseAcquired(lease_);
   }
+  // Nobody leads until somebody acquires the lease; `fn` is what is applied before that: others' entries.
+  void LeadLater(std::function<void()> fn) { before_leading_ = std::move(fn); }
+  void set_descriptor(v1::RangeDescriptor descriptor) { descriptor_ = std::move(descriptor); }
   // Called when a split is applied; makes the right-hand side.
   void set_on_split(std::function<void(const SplitTrigger&)> fn) { on_split_ = std::move(fn); }
 
@@ -53,13 +56,17 @@ class LocalGroup : public RangeGroup {
       check.holder_node = 2;
       return check;
     }
+    if (before_leading_) return check;
     check.state = LeaseCheck::State::kValid;
     check.lease = lease_;
     check.valid_until = Timestamp::Max();
     served_ = std::max({served_, t, clock_->Peek()});
     return check;
   }
-  Task<absl::StatusOr<LeaseCheck>> AcquireLease(Context ctx, Timestamp t) override { co_return CheckLease(t); }
+  Task<absl::StatusOr<LeaseCheck>> AcquireLease(Context ctx, Timestamp t) override {
+    if (before_leading_) std::exchange(before_leading_, nullptr)();
+    co_return CheckLease(t);
+  }
 
   Task<absl::StatusOr<ApplyResult>> Propose(Context ctx, Command command) override {
     const uint64_t sequence = command.lease_sequence;
@@ -137,6 +144,7 @@ class LocalGroup : public RangeGroup {
   mvcc::Stats stats_;
   uint64_t applied_ = 0;
   bool ended_ = false;
+  std::function<void()> before_leading_;
   std::function<void(const SplitTrigger&)> on_split_;
   std::function<void(const MergeTrigger&)> on_merge_;
   std::unique_ptr<RangeStateMachine> machine_;

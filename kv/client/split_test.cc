@@ -1,0 +1,110 @@
+// Splits under clients that know nothing of them, over ranges without consensus in one process (kv/replica/replica_split.cc).
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+#include "base/pgerror/pg_error.h"
+#include "base/strings.h"
+#include "kv/api/request.h"
+#include "kv/api/testing/test_loop.h"
+#include "kv/client/testing/local_cluster.h"
+
+namespace insula::kv {
+namespace {
+
+std::string K(std::string_view key) { return StrCat("\xfe", key); }
+
+class SplitTest : public testing::Test {
+ protected:
+  ~SplitTest() override {
+    db_.reset();
+    loop_.RunUntilIdle();
+  }
+
+  v1::BatchResponse Try(ClientDatabase& db, const v1::BatchRequest& batch) { return loop_.Run(db.sender().Send(ctx_, batch)); }
+  void SplitAt(std::string key, ClientDatabase& db) {
+    v1::BatchResponse response = Try(db, SplitBatch(std::move(key)));
+    EXPECT_FALSE(response.has_error()) << response.error().ShortDebugString();
+  }
+  std::string Get(Txn& txn, std::string_view key) {
+    auto value = loop_.Run(txn.Get(ctx_, K(key), {}));
+    EXPECT_TRUE(value.ok()) << value.status();
+    return value.ok() && *value ? **value : "(none)";
+  }
+  std::string Read(std::string_view key) { return Get(*db_->Begin({}), key); }
+  void Put(std::string_view key, std::string value) {
+    auto txn = db_->Begin({});
+    txn->Put(K(key), std::move(value));
+    EXPECT_EQ(Commit(*txn), "");
+  }
+  // The SQLSTATE, or nothing.
+  std::string Commit(Txn& txn) {
+    absl::Status status = loop_.Run(txn.Commit(ctx_));
+    return status.ok() ? "" : ToPgError(status).sqlstate;
+  }
+
+  TestLoop loop_;
+  const Context& ctx_ = loop_.ctx();
+  LocalCluster cluster_{&loop_, {K("g"), K("p")}};
+  std::unique_ptr<ClientDatabase> db_ = cluster_.NewDatabase();
+};
+
+// The client still takes both keys for one range's, whose leaseholder cannot check the other one again: it serves it no more.
+TEST_F(SplitTest, ACommitWhoseReadsWereSplitOffMeanwhileChecksThemWhereTheyAre) {
+  Put("b", "0");
+  Put("d", "0");
+  auto other = cluster_.NewDatabase();
+  auto first = db_->Begin({});
+  EXPECT_EQ(Get(*first, "b") + Get(*first, "d"), "00");
+  first->Put(K("b"), "1");
+  SplitAt(K("c"), *other);
+  auto second = other->Begin({});
+  EXPECT_EQ(Get(*second, "b") + Get(*second, "d"), "00");  // moves the first one's write up
+  second->Put(K("d"), "1");
+  EXPECT_EQ(Commit(*first), "");
+  EXPECT_EQ(Commit(*second), "40001") << "each saw the other's key unchanged";
+}
+
+TEST_F(SplitTest, ASplitIsFollowed) {
+  Put("b", "1");
+  Put("d", "1");
+  SplitAt(K("c"), *db_);
+  EXPECT_NE(cluster_.group_of(K("b")).range_id(), cluster_.group_of(K("d")).range_id());
+  auto txn = db_->Begin({});
+  EXPECT_EQ(Get(*txn, "b") + Get(*txn, "d"), "11");
+  txn->Put(K("b"), "2");
+  txn->Put(K("d"), "2");
+  EXPECT_EQ(Commit(*txn), "");
+  EXPECT_EQ(Read("b") + Read("d"), "22");
+  loop_.RunFor(1s);
+  EXPECT_EQ(cluster_.pending_addresses(), 0u);
+  auto fresh = cluster_.NewDatabase();
+  auto located = loop_.Run(fresh->sender().Locate(ctx_, K("d")));
+  ASSERT_TRUE(located.ok());
+  EXPECT_EQ(located->start_key(), K("c"));
+}
+
+// A replica that is asked to split comes to lead first, and applies what the former leaders did: a split, here.
+TEST_F(SplitTest, TheRangeIsLookedAtOnceThisReplicaLeadsIt) {
+  Put("i", "1");
+  Put("k", "1");
+  LocalGroup& group = cluster_.group_of(K("i"));
+  const v1::RangeDescriptor before = group.descriptor();
+  const mvcc::Stats stats = group.stats();
+  group.LeadLater([&] {
+    v1::RangeDescriptor shorter = before;
+    shorter.set_end_key(K("k"));
+    shorter.set_generation(before.generation() + 1);
+    group.set_descriptor(shorter);
+  });
+  v1::BatchRequest split = SplitBatch(K("m"));
+  split.mutable_header()->set_range_id(before.range_id());
+  v1::BatchResponse response = loop_.Run(ReplicaOf(group)->Execute(ctx_, split));
+  EXPECT_TRUE(response.error().has_range_mismatch()) << response.ShortDebugString();
+  EXPECT_EQ(group.descriptor().end_key(), K("k"));
+  EXPECT_EQ(group.stats().versions, stats.versions) << "nothing was counted off";
+}
+
+}  // namespace
+}  // namespace insula::kv
