@@ -13,6 +13,7 @@
 #include "kv/api/error.h"
 #include "kv/api/request.h"
 #include "kv/keys/keys.h"
+#include "kv/multiraft/conf_change.h"
 #include "kv/replica/replica.h"
 
 namespace insula::kv {
@@ -26,10 +27,6 @@ v1::BatchRequest NewBatch() {
   v1::BatchRequest batch;
   batch.mutable_header()->set_version(kBatchVersion);
   return batch;
-}
-
-bool IsJoint(const v1::RangeDescriptor& range) {
-  return std::any_of(range.replicas().begin(), range.replicas().end(), [](const auto& r) { return r.incoming() || r.outgoing(); });
 }
 
 Task<absl::StatusOr<RangeId>> NewRangeId(const Context& ctx, Sender& sender) {
