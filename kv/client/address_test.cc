@@ -26,17 +26,14 @@ class AddressTest : public testing::Test {
 
   // All of `keys` at once.
   void SplitAll(ClientDatabase& db, const std::set<std::string>& keys) {
-    loop_.Run([](AddressTest* test, ClientDatabase& db, const std::set<std::string>& keys) -> Task<absl::Status> {
-      TaskGroup group(test->ctx_);
-      for (const std::string& key : keys) {
-        group.SpawnFn([test, &db, key]() -> Task<void> {
-          v1::BatchResponse response = co_await db.sender().Send(test->ctx_, SplitBatch(key));
-          EXPECT_FALSE(response.has_error()) << response.error().ShortDebugString();
-        });
-      }
-      co_await group.Wait();
-      co_return absl::OkStatus();
-    }(this, db, keys));
+    TaskGroup group(ctx_);
+    for (const std::string& key : keys) {
+      group.SpawnFn([this, &db, key]() -> Task<void> {
+        v1::BatchResponse response = co_await db.sender().Send(ctx_, SplitBatch(key));
+        EXPECT_FALSE(response.has_error()) << response.error().ShortDebugString();
+      });
+    }
+    loop_.Await(group);
   }
 
   // A client that knows nothing yet finds each range as it is, at once.

@@ -84,7 +84,13 @@ std::vector<std::string> DistSender::Targets(const v1::RangeDescriptor& range) c
 }
 
 void DistSender::Learn(const v1::BatchResponse& response) {
-  for (const auto& range : response.updated_ranges()) cache_.Insert(range);
+  for (const auto& range : response.updated_ranges()) {
+    if (range.range_id() == keys::kMetaRange) {
+      if (range.generation() > meta_range_.generation()) meta_range_ = range;
+    } else {
+      cache_.Insert(range);
+    }
+  }
 }
 
 Task<absl::Status> DistSender::BackOff(const Context& ctx, Trouble& trouble, Duration at_least) {
@@ -112,7 +118,7 @@ Task<DistSender::RangeResult> DistSender::SendToRange(const Context& ctx, const 
     result.response = GiveUp(batch, trouble, absl::UnavailableError("no node's address is known"));
     co_return result;
   }
-  size_t next = 0, hops = 0;
+  size_t next = 0, hops = 0, not_there = 0;
   while (true) {
     if (auto deadline = ctx.deadline()) {
       auto left = std::chrono::duration_cast<std::chrono::microseconds>(*deadline - executor_->Now());
@@ -177,6 +183,12 @@ Task<DistSender::RangeResult> DistSender::SendToRange(const Context& ctx, const 
           if (range.range_id() == keys::kMetaRange) {
             ++next;
             wait = true;
+            break;
+          }
+          // It is not there (any more), and nobody else is named: the other replicas may still be where they were.
+          cache_.ForgetLeaseholder(range.range_id());
+          if (error.range_mismatch().current().empty() && ++not_there < targets.size()) {
+            ++next;
             break;
           }
           if (batch.requests_size() > 0) cache_.Evict(SpanOf(batch.requests(0), batch.header()).key);

@@ -97,6 +97,7 @@ enum class RangeField : char {
   kFrozen = 'f',         // the range is about to be taken in by its left neighbour (kv/replica/replica_merge.cc)
   kGcThreshold = 'g',
   kPublished = 'p',      // which of its generations' address is known to be written (kv/replica/address.h)
+  kRemoved = 'r',        // replicas that were removed and whose stores do not know it yet (kv/replica/removed.h)
 };
 std::string RangeIdKey(RangeId range, RangeField field);
 std::string RangeIdPrefix(RangeId range);

@@ -4,7 +4,8 @@
 // evaluated under, so that it can be refused the same way everywhere:
 //   C1  lease_sequence must equal the term of the entry that carries it: it was evaluated by the leader that appended it.
 //   C2  max_lease_index must be above the highest one applied: a command that is in the log twice is applied once.
-// An entry that fails either is without effect on every replica.
+//   C3  a change of replicas must be of the generation after the descriptor's: it was made from it.
+// An entry that fails one of them is without effect on every replica.
 #ifndef INSULA_KV_MULTIRAFT_COMMAND_H_
 #define INSULA_KV_MULTIRAFT_COMMAND_H_
 

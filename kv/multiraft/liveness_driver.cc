@@ -126,6 +126,12 @@ void LivenessDriver::Receive(const LivenessMessage& message) {
   Drain();
 }
 
+void LivenessDriver::AddPeer(StoreId store) {
+  if (store == self_) return;
+  manager_->AddPeer(store);
+  Drain();
+}
+
 void LivenessDriver::Write(const LivenessWrite& write) {
   write.ApplyTo(&durable_);
   LogBatch batch;

@@ -55,6 +55,8 @@ class LivenessDriver {
   void Start();
   void Stop() { tasks_.Cancel(); }
   void Receive(const LivenessMessage& message);
+  // Another store of the cluster.
+  void AddPeer(StoreId store);
 
   SupportManager::Given SupportFor(StoreId store) const { return manager_->SupportFor(store); }
   SupportManager::Received SupportFrom(StoreId store) const { return manager_->SupportFrom(store); }

@@ -35,7 +35,9 @@ MultiRaft::MultiRaft(const Runtime& runtime, Transport* transport, HybridClock* 
       snapshots_(this, transport, options_.store_id, options_.resolver, options_.peer_check),
       tasks_(Context::Background(runtime.executor)) {}
 
-MultiRaft::~MultiRaft() = default;
+MultiRaft::~MultiRaft() {
+  for (auto& [range, group] : groups_) group->Dismantle();
+}
 
 absl::Status MultiRaft::Open(storage::Engine* engine, LogEngine* log, RangeLifecycle* lifecycle) {
   engine_ = engine;
@@ -66,6 +68,12 @@ void MultiRaft::Stop(const absl::Status& why) {
   for (auto& [range, group] : groups_) group->Stop(why);
 }
 
+void MultiRaft::AddStore(StoreId store) {
+  if (store == 0 || std::find(options_.stores.begin(), options_.stores.end(), store) != options_.stores.end()) return;
+  options_.stores.push_back(store);
+  liveness_->AddPeer(store);
+}
+
 void MultiRaft::Add(std::shared_ptr<RaftGroup> group) {
   RangeId range = group->range_id();
   CHECK(groups_.emplace(range, std::move(group)).second) << "range " << range << " is here already";
@@ -77,8 +85,12 @@ void MultiRaft::Remove(RangeId range, const absl::Status& why) {
   it->second->Stop(why);
   awake_.erase(range);
   elections_.erase(range);
+  tasks_.Spawn(Bury(std::move(it->second)));
   groups_.erase(it);
 }
+
+// What runs for a group holds it, and is owned by its state machine: so that is to end before the last hold on the group is given up.
+Task<void> MultiRaft::Bury(std::shared_ptr<RaftGroup> group) { co_await group->Close(); }
 
 std::shared_ptr<RaftGroup> MultiRaft::Find(RangeId range) const {
   auto it = groups_.find(range);
@@ -182,6 +194,7 @@ bool MultiRaft::TakeElectionPermit() {
 }
 
 void MultiRaft::OnSupportChanged(const std::set<StoreId>& stores) {
+  support_changed_.NotifyAll();
   if (started_) tasks_.Spawn(SupportChanged(stores));
 }
 
@@ -259,15 +272,26 @@ bool MultiRaft::ClockIsSane(const v1::StoreMessages& messages) {
 
 void MultiRaft::ReceiveMessages(v1::StoreMessages messages) {
   if (!started_ || !ClockIsSane(messages)) return;
+  AddStore(messages.from_store());
   for (const v1::LivenessMessage& m : messages.liveness()) {
     LivenessMessage parsed;
     if (FromProto(m, &parsed).ok()) liveness_->Receive(parsed);
   }
   for (v1::RaftEnvelope& envelope : *messages.mutable_raft()) ReceiveRaft(std::move(envelope));
+  for (v1::ReplicaGone& gone : *messages.mutable_gone()) {
+    if (!gone.done()) {
+      lifecycle_->ReplicaGone(messages.from_store(), std::move(gone));
+    } else if (auto group = Find(gone.range_id()); group != nullptr) {
+      group->NoteEvicted(messages.from_store(), gone.next_replica());
+    }
+  }
 }
 
 std::shared_ptr<RaftGroup> MultiRaft::FindOrCreate(const v1::RaftEnvelope& envelope) {
-  if (auto group = Find(envelope.range_id()); group != nullptr) return group;
+  if (auto group = Find(envelope.range_id()); group != nullptr) {
+    if (envelope.has_range() && envelope.message().to() > group->replica_id()) lifecycle_->ReplicaReplaced(envelope);
+    return group;
+  }
   if (!envelope.has_range()) return nullptr;
   auto group = lifecycle_->CreateForMessage(envelope);
   if (group == nullptr) return nullptr;

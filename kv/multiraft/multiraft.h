@@ -55,6 +55,7 @@ struct MultiRaftOptions {
   int heartbeat_ticks = 4;
   Duration recent = std::chrono::seconds(30);  // traffic within it makes a group try an election when its leader's store dies
   int elections_per_second = 200;
+  uint64_t snapshot_bytes_per_second = 64 << 20;  // of all snapshots that this store sends together; 0: no limit
   TruncationOptions truncation;
   StoreMetrics* metrics = StoreMetrics::Nowhere();  // outlives it
 };
@@ -82,9 +83,13 @@ class RangeLifecycle {
   virtual void ForgetEnded(RangeId range) = 0;
   // A message for a range that is not here. Null: drop it.
   virtual std::shared_ptr<RaftGroup> CreateForMessage(const v1::RaftEnvelope& envelope) = 0;
+  // A message for a replica of a range with a higher id than the one here has: that one was removed, and another is to come.
+  virtual void ReplicaReplaced(const v1::RaftEnvelope& envelope) {}
+  // `from` says that replicas of a range are gone for good: the ones here, if any, go too, and `from` is told so.
+  virtual void ReplicaGone(StoreId from, v1::ReplicaGone gone) {}
   // Whether `range` may be here, as far as the other ranges here are concerned: those that it has ended do not count.
   virtual absl::Status MayHold(const v1::RangeDescriptor& range) = 0;
-  // A snapshot replaced `group`'s descriptor (`old` has no range id if it had none).
+  // `group` has another descriptor, or its first (`old` has no range id then).
   virtual void DescriptorReplaced(RaftGroup* group, const v1::RangeDescriptor& old) = 0;
   // `group` applied an entry that may have changed what the range holds.
   virtual void Wrote(RaftGroup* group) {}
@@ -102,8 +107,11 @@ class MultiRaft : private StoreStreams::Receiver {
   MultiRaft(const Runtime& runtime, Transport* transport, HybridClock* clock, MultiRaftOptions options);
   ~MultiRaft() override;
 
-  // All stores of the cluster, for store liveness. Before Open.
+  // The stores of the cluster as far as they are known, for store liveness. Before Open.
   void SetStores(std::vector<StoreId> stores) { options_.stores = std::move(stores); }
+  // Another one: support is asked of it from now on. Once open; again does nothing. Whoever speaks to us and whoever has a replica of a
+  // range here is made known without further ado.
+  void AddStore(StoreId store);
   // Once the engines are open. Groups may be added then.
   absl::Status Open(storage::Engine* engine, LogEngine* log, RangeLifecycle* lifecycle);
   // Begins to work: groups added before and after take part.
@@ -137,6 +145,9 @@ class MultiRaft : private StoreStreams::Receiver {
   void WantElection(RaftGroup* group, Duration delay);
   bool TakeElectionPermit();
   void SendRaft(RaftGroup* group, raft::Message message);
+  void SendGone(StoreId to, v1::ReplicaGone gone) { streams_.Send(to, std::move(gone)); }
+  // Some store began or ceased to support or to be supported.
+  Condition& support_changed() { return support_changed_; }
   void NoteServed(Timestamp t) { served_ = std::max(served_, t); }
   Timestamp served() const { return served_; }
   // Of other stores' leaders: what they may have served.
@@ -158,6 +169,7 @@ class MultiRaft : private StoreStreams::Receiver {
   bool IsTooFarAhead(Timestamp t) const;
   void OnSupportChanged(const std::set<StoreId>& stores);
   Task<void> SupportChanged(std::set<StoreId> stores);
+  Task<void> Bury(std::shared_ptr<RaftGroup> group);
   Task<void> ReadyLoop();
   Task<void> Ticker();
   void TryElections(MonoTime now);
@@ -178,6 +190,7 @@ class MultiRaft : private StoreStreams::Receiver {
   std::set<RangeId> awake_;
   std::map<RangeId, Election> elections_;
   Condition has_awake_;
+  Condition support_changed_;
   Timestamp served_;
   Timestamp heard_;
   double election_permits_ = 0;

@@ -28,6 +28,7 @@ void RaftGroup::Initialize(v1::RangeDescriptor descriptor, RangeState state) {
   descriptor_ = std::move(descriptor);
   state_ = std::move(state);
   initialized_ = true;
+  removed_ = ReplicaOfId(descriptor_, replica_) == nullptr;
   machine_ = host_->options().factory(this);
 }
 
@@ -72,6 +73,14 @@ void RaftGroup::Stop(const absl::Status& why) {
     staged_.reset();
   }
   lease_changed_.NotifyAll();
+  progress_changed_.NotifyAll();
+  evicted_changed_.NotifyAll();
+  apply_idle_.NotifyAll();
+}
+
+Task<void> RaftGroup::Close() {
+  CHECK(stopped_);
+  if (machine_ != nullptr) co_await machine_->Close();
 }
 
 uint64_t RaftGroup::node_id() const { return host_->options().node_id; }
@@ -146,6 +155,7 @@ void RaftGroup::ProcessReady() {
   }
   if (stopped_) return;
   UpdateLease();
+  if (progress_changed_.has_waiters()) progress_changed_.NotifyAll();
   if (!awake && node_->NeedsTicks()) host_->Wake(this);
 }
 

@@ -8,11 +8,14 @@
 //
 //   life of a group
 //     uninitialized (made by a message; knows its id only) ──snapshot──► initialized ──stop / damage──► stopped
+//                                                                            └─applies its own removal─► removed ──► destroyed by its store
 //
 // Invariants:
 //   A1  state_ is what the engine holds; both change in the same step of the loop.
 //   A2  Entries apply in order, each once; what waits (a split, a full engine) holds back what follows (apply_busy_).
 //   A3  lease_.sequence is not 0 exactly while LeaseAcquired was told and LeaseLost was not.
+//   A4  A removed replica applies nothing more: it gives its vote and its log to those who may need them until its store is told that
+//       a majority does without (kv/raft/raw_node.h, rule 11).
 //
 // Thread safety: loop thread only.
 #ifndef INSULA_KV_MULTIRAFT_RAFT_GROUP_H_
@@ -68,6 +71,10 @@ class RaftGroup final : public RangeGroup, public std::enable_shared_from_this<R
   void Stop(const absl::Status& why);
   // This replica is no good: as Stop, and whoever it leads is set free.
   void StopDamaged(const absl::Status& why);
+  // Stopped for good, while the store lives on: ends what its state machine runs.
+  Task<void> Close();
+  // At the store's end: the state machine goes, and with it whatever of it still holds this group.
+  void Dismantle() { machine_.reset(); }
   bool initialized() const { return initialized_; }
   bool stopped() const { return stopped_; }
   const absl::Status& stop_reason() const { return stop_reason_; }
@@ -85,6 +92,10 @@ class RaftGroup final : public RangeGroup, public std::enable_shared_from_this<R
   LeaseCheck CheckLease(Timestamp t) override;
   Task<absl::StatusOr<LeaseCheck>> AcquireLease(Context ctx, Timestamp t) override;
   Task<absl::StatusOr<ApplyResult>> Propose(Context ctx, Command command) override;
+  Task<absl::StatusOr<ApplyResult>> ProposeChange(Context ctx, Command command) override;
+  bool IsCaughtUp(ReplicaId replica) const override;
+  Task<absl::Status> AwaitCaughtUp(Context ctx, ReplicaId replica) override;
+  Task<absl::Status> Evict(Context ctx, StoreId store, ReplicaId next_replica) override;
   Task<absl::Status> TransferLease(Context ctx, StoreId store) override;
   Task<absl::Status> AwaitReplicated(Context ctx, uint64_t index) override;
   absl::Status disk_status() const override;
@@ -116,7 +127,11 @@ class RaftGroup final : public RangeGroup, public std::enable_shared_from_this<R
   void ReportSnapshot(raft::NodeId replica, bool ok);
   // Everything up to `index` is committed, as a merge says that takes this range in.
   void LearnCommitted(uint64_t index);
-  bool applied_to_start() const { return !initialized_ || state_.applied_index >= start_commit_; }
+  bool applied_to_start() const { return !initialized_ || removed_ || state_.applied_index >= start_commit_; }
+  // Not a member any more, as far as it has applied.
+  bool removed() const { return removed_; }
+  // `store` says that it holds no replica of this range with an id below `next_replica`.
+  void NoteEvicted(StoreId store, ReplicaId next_replica);
 
   // Set by MultiRaft.
   bool in_dirty_list = false;
@@ -167,22 +182,30 @@ class RaftGroup final : public RangeGroup, public std::enable_shared_from_this<R
   enum class Applied { kDone, kWaits };
   Applied ApplyEntry(const raft::Entry& entry);
   Applied ApplyCommand(const raft::Entry& entry);
-  Applied ApplyConfChange(const raft::Entry& entry);
+  void StopAtEntry(const raft::Entry& entry, const absl::Status& why);
   Applied CommitApplied(const raft::Entry& entry, const RangeState& next, storage::WriteBatch batch);
   Task<void> ApplySplit(raft::Entry entry, std::shared_ptr<Proposal> mine, Command command, RangeState next, storage::WriteBatch batch);
+  Task<bool> WriteTrigger(const raft::Entry& entry, v1::RangeDescriptor descriptor, RangeState next, storage::WriteBatch batch);
+  void EndTrigger(const raft::Entry& entry, const std::shared_ptr<Proposal>& mine);
   // raft_group_merge.cc
   Task<void> ApplyMerge(raft::Entry entry, std::shared_ptr<Proposal> mine, Command command, RangeState next, storage::WriteBatch batch);
   Task<void> RetryApply();
   std::shared_ptr<Proposal> TakeProposal(const raft::Entry& entry);
   void Resolve(const std::shared_ptr<Proposal>& proposal, absl::StatusOr<ApplyResult> result);
   void FailProposals(const absl::Status& why);
+  // raft_group_change.cc
+  Applied ApplyConfChange(const raft::Entry& entry);
+  void DescriptorChanged(const v1::RangeDescriptor& next);
   // raft_group_lease.cc
   void UpdateLease();
+  absl::StatusOr<std::shared_ptr<Proposal>> StartProposal(Command command, const raft::ConfChangeV2* change);
+  Task<absl::StatusOr<ApplyResult>> AwaitProposal(Context ctx, std::shared_ptr<Proposal> proposal);
 
   MultiRaft* const host_;
   const RangeId range_;
   const ReplicaId replica_;
   bool initialized_ = false;
+  bool removed_ = false;
   bool stopped_ = false;
   absl::Status stop_reason_;
   mutable absl::Status unreadable_;  // why consensus did not get entries of its log
@@ -197,6 +220,9 @@ class RaftGroup final : public RangeGroup, public std::enable_shared_from_this<R
   uint64_t next_lease_index_ = 0;
   raft::NodeId known_leader_ = 0;
   Condition lease_changed_;
+  Condition progress_changed_;              // of followers, maybe
+  std::map<StoreId, ReplicaId> evicted_;    // stores that said so, and below which id
+  Condition evicted_changed_;
   MonoTime last_active_{};
 
   uint64_t next_proposal_ = 0;

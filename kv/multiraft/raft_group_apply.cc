@@ -102,11 +102,21 @@ absl::Status RaftGroup::WriteSnapshot(const StagedSnapshot& staged, const std::m
 // Redo record, rows, flush, log: in this order, so that a crash anywhere leaves either the old state or what the redo finishes.
 Task<void> RaftGroup::InstallSnapshot(raft::Message message, std::shared_ptr<StagedSnapshot> staged) {
   auto self = shared_from_this();
+  // Whoever brought it waits, and holds others back meanwhile.
+  struct Told {
+    StagedSnapshot* staged;
+    ~Told() {
+      if (staged->done.is_set()) return;
+      staged->result = absl::UnavailableError("the replica stopped while the snapshot was being installed");
+      staged->done.Set();
+    }
+  } told{staged.get()};
   const Context& ctx = host_->ctx();
   const uint64_t index = message.snapshot->metadata.index, term = message.snapshot->metadata.term;
   while (!stopped_ && (apply_busy_ || !apply_queue_.empty())) {
     if (!(co_await apply_idle_.Wait(ctx)).ok()) co_return;
   }
+  if (stopped_) co_return;
   const uint64_t redo = host_->log().NextRedoId();
   LogBatch begin;
   begin.Redo(redo, EncodeRedo({.kind = Redo::Kind::kSnapshot, .range = range_, .index = index, .term = term}));
@@ -150,10 +160,11 @@ Task<void> RaftGroup::InstallSnapshot(raft::Message message, std::shared_ptr<Sta
   for (;;) {
     absl::Status s = co_await host_->engine().Flush(ctx);
     if (s.ok()) break;
-    if (stopped_ || ctx.done()) co_return;
+    if (ctx.done()) co_return;
     LOG_WARNING("a snapshot cannot be flushed yet", {"range", range_}, {"why", s.ToString()});
-    if (!(co_await Sleep(ctx, kApplyRetry)).ok()) co_return;
+    if (stopped_ || !(co_await Sleep(ctx, kApplyRetry)).ok()) co_return;
   }
+  if (stopped_) co_return;  // destroyed, maybe: its log is no more
   LogBatch end;
   end.Reset(range_, index, term);
   if (message.term != 0) {
@@ -180,7 +191,7 @@ Task<void> RaftGroup::InstallSnapshot(raft::Message message, std::shared_ptr<Sta
 void RaftGroup::DrainApply() {
   if (draining_apply_) return;
   draining_apply_ = true;
-  while (!apply_busy_ && !stopped_ && !apply_queue_.empty()) {
+  while (!apply_busy_ && !stopped_ && !removed_ && !apply_queue_.empty()) {  // A4
     ApplyWork& work = apply_queue_.front();
     if (work.next < work.message.entries.size()) {
       raft::Entry entry = work.message.entries[work.next];
@@ -205,16 +216,10 @@ RaftGroup::Applied RaftGroup::ApplyEntry(const raft::Entry& entry) {
   return Applied::kDone;
 }
 
-RaftGroup::Applied RaftGroup::ApplyConfChange(const raft::Entry& entry) {
-  // Consensus takes it once, though the engine may have to be asked again.
-  if (conf_applied_at_ != entry.index) {
-    raft::ConfChangeV2 change;
-    conf_applied_ = raft::DecodeConfChange(entry.data.view(), &change) ? node_->ApplyConfChange(change) : node_->RejectConfChange();
-    conf_applied_at_ = entry.index;
-  }
-  RangeState next = state_;
-  next.conf = conf_applied_;
-  return CommitApplied(entry, next, {});
+// Every replica reads the same bytes: going on without this one would make it differ.
+void RaftGroup::StopAtEntry(const raft::Entry& entry, const absl::Status& why) {
+  Stop(absl::Status(why.code(), StrCat("range ", range_, ": entry ", entry.index, ": ", Sv(why.message()))));
+  LOG_ERROR("a replica stopped", {"range", range_}, {"why", stop_reason_.ToString()});
 }
 
 std::shared_ptr<RaftGroup::Proposal> RaftGroup::TakeProposal(const raft::Entry& entry) {
@@ -249,13 +254,18 @@ void RaftGroup::FailProposals(const absl::Status& why) {
 
 RaftGroup::Applied RaftGroup::ApplyCommand(const raft::Entry& entry) {
   std::shared_ptr<Proposal> mine = TakeProposal(entry);
-  if (entry.data.empty()) return CommitApplied(entry, state_, {});
+  if (entry.data.empty()) {
+    if (CommitApplied(entry, state_, {}) == Applied::kWaits) return Applied::kWaits;
+    if (mine) {  // a change of replicas that consensus did not take
+      proposals_.erase(entry.index);
+      Resolve(mine, absl::AbortedError("the change did not fit when it was proposed"));
+    }
+    return Applied::kDone;
+  }
   Command decoded;
   if (mine == nullptr) {
     if (absl::Status s = DecodeCommand(entry.data.view(), &decoded); !s.ok()) {
-      // Every replica reads the same bytes: going on without this one would make it differ.
-      Stop(absl::Status(s.code(), StrCat("range ", range_, ": entry ", entry.index, ": ", Sv(s.message()))));
-      LOG_ERROR("a replica stopped", {"range", range_}, {"why", stop_reason_.ToString()});
+      StopAtEntry(entry, s);
       return Applied::kWaits;
     }
   }
@@ -274,8 +284,7 @@ RaftGroup::Applied RaftGroup::ApplyCommand(const raft::Entry& entry) {
   next.stats += command.stats_delta;
   absl::StatusOr<storage::WriteBatch> batch = storage::WriteBatch::FromBytes(command.write_set);
   if (!batch.ok()) {
-    Stop(absl::Status(batch.status().code(), StrCat("range ", range_, ": entry ", entry.index, ": ", Sv(batch.status().message()))));
-    LOG_ERROR("a replica stopped", {"range", range_}, {"why", stop_reason_.ToString()});
+    StopAtEntry(entry, batch.status());
     return Applied::kWaits;
   }
   RangeStateMachine::Applied applied{.command = &command, .index = entry.index, .term = entry.term, .mine = mine != nullptr};
@@ -339,25 +348,36 @@ Task<void> RaftGroup::ApplySplit(raft::Entry entry, std::shared_ptr<Proposal> mi
     co_return;
   }
   next.stats -= split.right_stats;
+  host_->lifecycle().AddSplitRows(split, &batch);
+  if (!(co_await WriteTrigger(entry, split.left, std::move(next), std::move(batch)))) co_return;
+  RaftGroup* right = host_->lifecycle().FinishSplit(split);
+  machine_->AfterApply({.command = &command, .index = entry.index, .term = entry.term, .mine = mine != nullptr});
+  machine_->AfterSplit(split, right == nullptr ? nullptr : right->state_machine());
+  EndTrigger(entry, mine);
+}
+
+// What a split or a merge writes, descriptor and applied state included. False: this replica stopped meanwhile.
+Task<bool> RaftGroup::WriteTrigger(const raft::Entry& entry, v1::RangeDescriptor descriptor, RangeState next, storage::WriteBatch batch) {
   next.applied_index = entry.index;
   next.applied_term = entry.term;
-  host_->lifecycle().AddSplitRows(split, &batch);
   PutRangeState(&batch, range_, next);
   for (;;) {
     absl::Status s = host_->engine().Write(batch);
     if (s.ok()) break;
-    LOG_WARNING("a split cannot be applied yet", {"range", range_}, {"why", s.ToString()});
-    if (!(co_await Sleep(ctx, kApplyRetry)).ok() || stopped_) co_return;
+    LOG_WARNING("a split or a merge cannot be applied yet", {"range", range_}, {"why", s.ToString()});
+    if (!(co_await Sleep(host_->ctx(), kApplyRetry)).ok() || stopped_) co_return false;
   }
-  v1::RangeDescriptor old = std::exchange(descriptor_, split.left);
+  const v1::RangeDescriptor old = std::exchange(descriptor_, std::move(descriptor));
   state_ = std::move(next);
   host_->metrics().applied_entries += 1;
   host_->truncation().Applied(range_);
-  host_->lifecycle().Wrote(this);
   host_->lifecycle().DescriptorReplaced(this, old);
-  RaftGroup* right = host_->lifecycle().FinishSplit(split);
-  machine_->AfterApply({.command = &command, .index = entry.index, .term = entry.term, .mine = mine != nullptr});
-  if (right != nullptr) machine_->AfterSplit(split, right->state_machine());
+  co_return true;
+}
+
+// It is done: whoever proposed it is told, and the next entries have their turn.
+void RaftGroup::EndTrigger(const raft::Entry& entry, const std::shared_ptr<Proposal>& mine) {
+  host_->lifecycle().Wrote(this);
   if (mine) {
     proposals_.erase(entry.index);
     Resolve(mine, ApplyResult{entry.index, entry.term});

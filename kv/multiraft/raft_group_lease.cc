@@ -126,22 +126,27 @@ Task<absl::StatusOr<LeaseCheck>> RaftGroup::AcquireLease(Context ctx, Timestamp 
   }
 }
 
-Task<absl::StatusOr<ApplyResult>> RaftGroup::Propose(Context ctx, Command command) {
-  auto self = shared_from_this();
-  if (stopped_) co_return absl::UnavailableError(StrCat("range ", range_, " is stopped on this store: ", Sv(stop_reason_.message())));
-  CO_RETURN_IF_ERROR(ctx.status());
-  CO_RETURN_IF_ERROR(disk_status());
-  if (lease_.sequence == 0 || lease_.sequence != command.lease_sequence) co_return absl::AbortedError("the lease that this was evaluated under is over");
+absl::StatusOr<std::shared_ptr<RaftGroup::Proposal>> RaftGroup::StartProposal(Command command, const raft::ConfChangeV2* change) {
+  if (stopped_) return absl::UnavailableError(StrCat("range ", range_, " is stopped on this store: ", Sv(stop_reason_.message())));
+  RETURN_IF_ERROR(disk_status());
+  if (lease_.sequence == 0 || lease_.sequence != command.lease_sequence) return absl::AbortedError("the lease that this was evaluated under is over");
   const size_t size = command.write_set.size() + command.effects.size();
-  if (proposed_bytes_ + size > kMaxProposedBytes && !proposals_.empty()) co_return absl::ResourceExhaustedError("too many writes under way in this range");
+  if (proposed_bytes_ + size > kMaxProposedBytes && !proposals_.empty()) return absl::ResourceExhaustedError("too many writes under way in this range");
 
   auto proposal = std::make_shared<Proposal>();
   proposal->id = command.proposal_id = ++next_proposal_;
   proposal->term = lease_.sequence;
   proposal->bytes = size;
   command.max_lease_index = ++next_lease_index_;
-  absl::Status proposed = node_->Propose(EncodeCommand(command));
-  if (!proposed.ok()) co_return absl::AbortedError(StrCat("not proposed: ", Sv(proposed.message())));
+  absl::Status proposed;
+  if (change == nullptr) {
+    proposed = node_->Propose(EncodeCommand(command));
+  } else {
+    raft::ConfChangeV2 carrying = *change;
+    carrying.context = EncodeCommand(command);
+    proposed = node_->ProposeConfChange(carrying);
+  }
+  if (!proposed.ok()) return absl::AbortedError(StrCat("not proposed: ", Sv(proposed.message())));
   proposal->command = std::move(command);
   const uint64_t index = node_->GetBasicStatus().last_index;
   CHECK(proposals_.emplace(index, proposal).second) << "range " << range_ << " index " << index;
@@ -150,9 +155,20 @@ Task<absl::StatusOr<ApplyResult>> RaftGroup::Propose(Context ctx, Command comman
   host_->metrics().proposals += 1;
   MarkActive();
   MarkDirty();
+  return proposal;
+}
+
+Task<absl::StatusOr<ApplyResult>> RaftGroup::AwaitProposal(Context ctx, std::shared_ptr<Proposal> proposal) {
   absl::Status waited = co_await proposal->done.Wait(ctx);
   if (!proposal->done.is_set()) co_return absl::UnknownError(StrCat("the write was proposed, then nobody waited for it: ", Sv(waited.message())));
   co_return proposal->result;
+}
+
+Task<absl::StatusOr<ApplyResult>> RaftGroup::Propose(Context ctx, Command command) {
+  auto self = shared_from_this();
+  CO_RETURN_IF_ERROR(ctx.status());
+  CO_ASSIGN_OR_RETURN(std::shared_ptr<Proposal> proposal, StartProposal(std::move(command), nullptr));
+  co_return co_await AwaitProposal(std::move(ctx), std::move(proposal));
 }
 
 Task<absl::Status> RaftGroup::TransferLease(Context ctx, StoreId store) {
@@ -165,7 +181,14 @@ Task<absl::Status> RaftGroup::TransferLease(Context ctx, StoreId store) {
   node_->TransferLeader(target->replica_id());
   MarkDirty();
   host_->Wake(this);
-  while (!stopped_ && lease_.sequence == sequence) CO_RETURN_IF_ERROR(co_await lease_changed_.Wait(ctx));
+  while (!stopped_ && lease_.sequence == sequence) {
+    const raft::BasicStatus status = node_->GetBasicStatus();
+    const bool leads = status.soft_state.state == raft::StateType::kLeader && status.hard_state.term == sequence;
+    if (leads && status.lead_transferee == raft::kNone) co_return absl::UnavailableError(StrCat("the replica on store ", store, " did not take the lease in time"));
+    // Consensus gives up by its ticks, without a word.
+    (void)co_await lease_changed_.Wait(ctx.WithTimeout(kLeaseRecheck));
+    CO_RETURN_IF_ERROR(ctx.status());
+  }
   co_return absl::OkStatus();
 }
 

@@ -18,10 +18,6 @@
 #include "kv/multiraft/raft_group.h"
 
 namespace insula::kv {
-namespace {
-constexpr Duration kApplyRetry = std::chrono::milliseconds(500);
-}  // namespace
-
 void RaftGroup::LearnCommitted(uint64_t index) {
   if (stopped_ || node_ == nullptr || node_->GetBasicStatus().hard_state.commit >= index) return;
   PROBE("a range heard from its merge what of it is committed");
@@ -42,34 +38,13 @@ Task<void> RaftGroup::ApplyMerge(raft::Entry entry, std::shared_ptr<Proposal> mi
   }
   next.stats += merge.right_stats;
   next.lease_floor = std::max(next.lease_floor, merge.served);
-  next.applied_index = entry.index;
-  next.applied_term = entry.term;
   host_->lifecycle().AddMergeRows(merge, &batch);
-  PutRangeState(&batch, range_, next);
-  for (;;) {
-    absl::Status s = host_->engine().Write(batch);
-    if (s.ok()) break;
-    LOG_WARNING("a merge cannot be applied yet", {"range", range_}, {"why", s.ToString()});
-    if (!(co_await Sleep(ctx, kApplyRetry)).ok() || stopped_) co_return;
-  }
+  if (!(co_await WriteTrigger(entry, merge.left, std::move(next), std::move(batch)))) co_return;
   PROBE("a range was merged");
-  v1::RangeDescriptor old = std::exchange(descriptor_, merge.left);
-  state_ = std::move(next);
-  host_->truncation().Applied(range_);
   host_->lifecycle().FinishMerge(merge);
-  host_->lifecycle().DescriptorReplaced(this, old);
-  host_->lifecycle().Wrote(this);
   machine_->AfterApply({.command = &command, .index = entry.index, .term = entry.term, .mine = mine != nullptr});
   machine_->AfterMerge(merge);
-  if (mine) {
-    proposals_.erase(entry.index);
-    Resolve(mine, ApplyResult{entry.index, entry.term});
-  }
-  CHECK(!apply_queue_.empty());
-  ++apply_queue_.front().next;
-  apply_busy_ = false;
-  DrainApply();
-  MarkDirty();
+  EndTrigger(entry, mine);
 }
 
 }  // namespace insula::kv

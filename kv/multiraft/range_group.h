@@ -97,7 +97,21 @@ class RangeGroup {
   //   kUnknown            it may or may not be applied (then or later): the context ended, the store stops, or a snapshot hid it.
   virtual Task<absl::StatusOr<ApplyResult>> Propose(Context ctx, Command command) = 0;
 
-  // Asks the replica on `store` to lead. Returns when this one does not lead any more, or the context ends.
+  // As Propose, for a command with `change`: a step from the present descriptor to that one, whose generation is the next (conf_change.h
+  // says which steps there are). Applied, it is the group's configuration as well. Keep splits, merges and other steps out until it
+  // returns. Besides: kInvalidArgument for no step; kAborted also while consensus does not allow it (another is not applied yet, leases
+  // have to run out, this replica would lead without a vote): again a little later.
+  virtual Task<absl::StatusOr<ApplyResult>> ProposeChange(Context ctx, Command command) = 0;
+  // Whether `replica` follows closely: of the leader, to be asked under a lease.
+  virtual bool IsCaughtUp(ReplicaId replica) const = 0;
+  // Until it does. kAborted: the lease was lost.
+  virtual Task<absl::Status> AwaitCaughtUp(Context ctx, ReplicaId replica) = 0;
+  // Tells `store` that replicas of this range with ids below `next_replica` are gone for good, until it says that it holds none; waits for
+  // a store that is not heard of, without asking. For a removed replica whose removal a majority of those who remain knows: an entry that
+  // was proposed after the removal was applied is applied (kv/raft/raw_node.h, rule 11). kAborted: the lease was lost.
+  virtual Task<absl::Status> Evict(Context ctx, StoreId store, ReplicaId next_replica) = 0;
+
+  // Asks the replica on `store` to lead. Returns when this one does not lead any more (kUnavailable: it goes on), or the context ends.
   virtual Task<absl::Status> TransferLease(Context ctx, StoreId store) = 0;
 
   // Until every replica's log holds everything up to `index`. kFailedPrecondition: this replica does not lead (any more).
@@ -140,6 +154,8 @@ class RangeStateMachine {
   virtual void SnapshotApplied() = 0;
 
   virtual RangeLoadFigures load() const { return {}; }
+  // The group goes, while its store lives on: ends what runs here, and returns when nothing does. No callback comes any more.
+  virtual Task<void> Close() { co_return; }
 };
 
 // Called with the group's descriptor and stats in place. The group outlives what it makes.

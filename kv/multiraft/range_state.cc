@@ -111,8 +111,28 @@ bool HasEnded(const v1::RangeDescriptor& range, const v1::RangeDescriptor& newer
 
 raft::ConfState ConfStateOf(const v1::RangeDescriptor& descriptor) {
   raft::ConfState conf;
-  for (const auto& r : descriptor.replicas()) (r.learner() ? conf.learners : conf.voters).push_back(r.replica_id());
+  bool joint = false;
+  for (const auto& r : descriptor.replicas()) joint = joint || r.incoming() || r.outgoing();
+  for (const auto& r : descriptor.replicas()) {
+    const raft::NodeId id = r.replica_id();
+    if (r.outgoing()) {
+      conf.voters_outgoing.push_back(id);
+      if (r.learner()) conf.learners_next.push_back(id);
+    } else if (r.learner()) {
+      conf.learners.push_back(id);
+    } else {
+      conf.voters.push_back(id);
+      if (joint && !r.incoming()) conf.voters_outgoing.push_back(id);
+    }
+  }
   return conf;
+}
+
+const v1::ReplicaDescriptor* ReplicaOfId(const v1::RangeDescriptor& descriptor, ReplicaId id) {
+  for (const auto& r : descriptor.replicas()) {
+    if (r.replica_id() == id) return &r;
+  }
+  return nullptr;
 }
 
 const v1::ReplicaDescriptor* ReplicaOn(const v1::RangeDescriptor& descriptor, StoreId store) {

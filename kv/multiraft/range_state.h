@@ -58,10 +58,12 @@ void ClearSpan(storage::WriteBatch* batch, std::string_view start, std::string_v
 // that have held one key the one of the higher generation did so later.
 bool HasEnded(const v1::RangeDescriptor& range, const v1::RangeDescriptor& newer);
 
-// All voters of `descriptor`, as consensus counts them.
+// Who takes part in `descriptor`'s range, as consensus counts them.
 raft::ConfState ConfStateOf(const v1::RangeDescriptor& descriptor);
 // The replica on `store`; null: none.
 const v1::ReplicaDescriptor* ReplicaOn(const v1::RangeDescriptor& descriptor, StoreId store);
+// The replica of that id; null: none (any more).
+const v1::ReplicaDescriptor* ReplicaOfId(const v1::RangeDescriptor& descriptor, ReplicaId id);
 
 }  // namespace insula::kv
 

@@ -52,7 +52,11 @@ SnapshotTransfer::~SnapshotTransfer() = default;
 Task<void> SnapshotTransfer::Send(std::shared_ptr<RaftGroup> group, raft::Message message) {
   const Context& ctx = host_->ctx();
   if (!(co_await sending_.Acquire(ctx)).ok()) co_return;
-  Context limited = ctx.WithTimeout(kSendTimeout);
+  Duration limit = kSendTimeout;
+  if (const uint64_t rate = host_->options().snapshot_bytes_per_second; rate > 0 && group->initialized()) {
+    limit += std::chrono::seconds(2 * static_cast<uint64_t>(std::max<int64_t>(0, group->stats().total_bytes)) / rate);
+  }
+  Context limited = ctx.WithTimeout(limit);
   absl::Status s = co_await TrySend(limited, group.get(), message);
   sending_.Release();
   if (ctx.done()) co_return;
@@ -106,6 +110,17 @@ Task<absl::Status> SnapshotTransfer::TrySend(const Context& ctx, RaftGroup* grou
   co_return absl::OkStatus();
 }
 
+// Waits until `bytes` may go out.
+Task<absl::Status> SnapshotTransfer::KeepToRate(const Context& ctx, size_t bytes) {
+  const uint64_t rate = host_->options().snapshot_bytes_per_second;
+  if (rate == 0) co_return co_await ctx.Yield();
+  const MonoTime now = ctx.executor().Now();
+  const MonoTime mine = std::max(now, next_send_);
+  next_send_ = mine + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(static_cast<double>(bytes) / static_cast<double>(rate)));
+  if (mine <= now) co_return co_await ctx.Yield();
+  co_return co_await Sleep(ctx, mine - now);
+}
+
 Task<absl::Status> SnapshotTransfer::SendRows(const Context& ctx, storage::Reader* reader, const v1::RangeDescriptor& descriptor, MessageStream* stream) {
   v1::SnapshotChunk chunk;
   std::string* rows = chunk.mutable_rows();
@@ -118,8 +133,8 @@ Task<absl::Status> SnapshotTransfer::SendRows(const Context& ctx, storage::Reade
       if (rows->size() < kChunkBytes) continue;
       host_->metrics().snapshot_bytes_sent += rows->size();
       chunk.set_crc32c(storage::Crc32c(*rows));
+      CO_RETURN_IF_ERROR(co_await KeepToRate(ctx, rows->size()));
       CO_RETURN_IF_ERROR(co_await stream->Send(ctx, chunk.SerializeAsString()));
-      CO_RETURN_IF_ERROR(co_await ctx.Yield());
       rows->clear();
     }
     CO_RETURN_IF_ERROR(it->status());
@@ -127,6 +142,7 @@ Task<absl::Status> SnapshotTransfer::SendRows(const Context& ctx, storage::Reade
   if (!rows->empty()) {
     host_->metrics().snapshot_bytes_sent += rows->size();
     chunk.set_crc32c(storage::Crc32c(*rows));
+    CO_RETURN_IF_ERROR(co_await KeepToRate(ctx, rows->size()));
     CO_RETURN_IF_ERROR(co_await stream->Send(ctx, chunk.SerializeAsString()));
   }
   v1::SnapshotChunk done;

@@ -5,7 +5,7 @@
 //                                 rows … done ──► Step(kSnap) ─► consensus wants it ─► installed (RaftGroup::InstallSnapshot)
 //   ReportSnapshot ◄───────────────────────────── accepted, applied
 //
-// Row checksums cover the way; the engines cover the disks. The state sent is that of the engine snapshot's moment, which may be
+// All that a store sends together keeps to a rate (MultiRaftOptions::snapshot_bytes_per_second). Row checksums cover the way; the engines cover the disks. The state sent is that of the engine snapshot's moment, which may be
 // newer than the one that consensus asked for.
 #ifndef INSULA_KV_MULTIRAFT_SNAPSHOT_H_
 #define INSULA_KV_MULTIRAFT_SNAPSHOT_H_
@@ -47,6 +47,7 @@ class SnapshotTransfer {
 
  private:
   Task<absl::Status> TrySend(const Context& ctx, RaftGroup* group, const raft::Message& message);
+  Task<absl::Status> KeepToRate(const Context& ctx, size_t bytes);
   Task<absl::Status> SendRows(const Context& ctx, storage::Reader* reader, const v1::RangeDescriptor& descriptor, MessageStream* stream);
   Task<absl::Status> Serve(Context ctx, std::unique_ptr<MessageStream> stream);
   Task<absl::StatusOr<std::shared_ptr<StagedSnapshot>>> ReceiveRows(const Context& ctx, const v1::SnapshotHeader& header, MessageStream* stream);
@@ -59,6 +60,7 @@ class SnapshotTransfer {
   bool serving_ = false;
   Semaphore sending_{2};
   Semaphore receiving_{1};
+  MonoTime next_send_{};  // by the rate
   uint64_t sent_ = 0;
   uint64_t installed_ = 0;
   std::shared_ptr<SnapshotTransfer*> alive_;

@@ -103,6 +103,12 @@ void StoreStreams::Send(StoreId to, v1::LivenessMessage message) {
   Filled(peer);
 }
 
+void StoreStreams::Send(StoreId to, v1::ReplicaGone gone) {
+  Peer& peer = GetPeer(to);
+  *peer.outbox.add_gone() = std::move(gone);
+  Filled(peer);
+}
+
 void StoreStreams::Drop(const Peer& peer, const v1::StoreMessages& batch) {
   metrics_->messages_dropped += static_cast<uint64_t>(batch.raft_size());
   std::set<RangeId> ranges;
@@ -124,7 +130,7 @@ Task<absl::Status> StoreStreams::SendBatch(Peer* peer, std::unique_ptr<MessageSt
 Task<void> StoreStreams::RunPeer(Peer* peer) {
   std::unique_ptr<MessageStream> stream;
   for (;;) {
-    while (peer->outbox.raft_size() == 0 && peer->outbox.liveness_size() == 0) {
+    while (peer->outbox.raft_size() == 0 && peer->outbox.liveness_size() == 0 && peer->outbox.gone_size() == 0) {
       if (!(co_await peer->filled.Wait(tasks_.ctx())).ok()) co_return;
     }
     v1::StoreMessages batch;

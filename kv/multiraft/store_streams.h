@@ -57,6 +57,7 @@ class StoreStreams {
 
   void Send(StoreId to, v1::RaftEnvelope envelope);
   void Send(StoreId to, v1::LivenessMessage message);
+  void Send(StoreId to, v1::ReplicaGone gone);
 
  private:
   struct Peer {

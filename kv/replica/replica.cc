@@ -6,6 +6,7 @@
 #include "base/fault/mutation.h"
 #include "base/fault/probe.h"
 #include "base/log/log.h"
+#include "kv/multiraft/conf_change.h"
 #include "kv/replica/gc_threshold.h"
 
 namespace insula::kv {
@@ -24,6 +25,11 @@ class ReplicaStateMachine : public RangeStateMachine {
   void LeaseLost() override { replica_->LeaseLost(); }
   void SnapshotApplied() override { replica_->SnapshotApplied(); }
   RangeLoadFigures load() const override { return replica_->load(); }
+  Task<void> Close() override {
+    std::shared_ptr<Replica> replica = replica_;
+    replica->Close();
+    co_await replica->AwaitEnd();
+  }
 
   const std::shared_ptr<Replica>& replica() const { return replica_; }
 
@@ -89,6 +95,8 @@ void Replica::LeaseAcquired(const Lease& lease) {
   LoadFrozenState();
   pushes_.NotifyAll();
   deps_.on_lease(range_id_, true);
+  if (IsJoint(group_->descriptor())) background_.Spawn(FinishChange(lease.sequence));
+  EvictRemoved();
   if (resolver_ == nullptr) return;
   background_.Spawn(FinishRecords(lease.sequence, group_->descriptor().start_key()));
   PublishSoon();
@@ -125,6 +133,11 @@ void Replica::AfterSplit(const SplitTrigger& split) {
 void Replica::SnapshotApplied() {
   // Only a follower gets one.
   LeaseLost();
+}
+
+Task<void> Replica::AwaitEnd() {
+  if (resolver_ != nullptr) co_await resolver_->Wait();
+  co_await background_.Wait();
 }
 
 void Replica::Close() {

@@ -26,6 +26,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -64,13 +65,14 @@ struct ReplicaDeps {
       [](std::string_view, std::string_view) { return std::vector<v1::RangeDescriptor>(); };
   // The range is asked for more than `load_split` allows, and `key` halves that.
   std::function<void(uint64_t range_id, std::string key)> on_busy = [](uint64_t, std::string) {};
-  LoadSplitOptions load_split;
+  LoadSplitOptions load_split = {};
   // This replica's lease came (true) or went (false), as far as it knows. Not called inside a call into the replica's group.
   std::function<void(uint64_t range_id, bool held)> on_lease = [](uint64_t, bool) {};
   SequencerOptions sequencer = {};
   ReplicaChecks* checks = nullptr;        // null: replicas are not compared (unit tests)
   std::shared_ptr<StoreMetrics> metrics = nullptr;  // where the replica counts; null: nowhere
   Duration lease_wait = 2s;             // how long a batch waits for somebody to lead
+  Duration learner_patience = 120s;     // how long a new replica may take until it follows closely; then it is taken away again
   Duration deadlock_interval = 50ms;    // between questions about who waits for a waiting pusher; doubles up to 1 s
 };
 
@@ -106,6 +108,8 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
   void SnapshotApplied();
   // The group goes: whatever still runs here ends with an error.
   void Close();
+  // Once closed: until nothing runs in the background any more.
+  Task<void> AwaitEnd();
 
   const LockTable& lock_table() const { return locks_; }
   void VerifyInvariants() const { locks_.VerifyInvariants(); }
@@ -182,6 +186,22 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
 
   // replica_check.cc
   Task<absl::Status> CheckConsistency(const Context& ctx, const v1::BatchRequest& batch, v1::BatchResponse* response);
+  // replica_change.cc
+  using DescriptorEdit = std::function<absl::StatusOr<bool>(v1::RangeDescriptor* next)>;
+  Task<absl::Status> AdminChangeReplicas(const Context& ctx, const v1::BatchRequest& batch, v1::BatchResponse* response);
+  Task<absl::Status> AdminTransferLease(const Context& ctx, const v1::BatchRequest& batch, v1::BatchResponse* response);
+  Task<absl::Status> ChangeReplicas(const Context& ctx, const v1::AdminChangeReplicasRequest& request);
+  Task<absl::Status> AddLearners(const Context& ctx, const v1::AdminChangeReplicasRequest& request);
+  Task<absl::Status> RemoveLearners(const Context& ctx, const std::set<StoreId>& stores);
+  Task<absl::Status> SwitchVoters(const Context& ctx, const v1::AdminChangeReplicasRequest& request);
+  Task<absl::Status> LeaveJoint(const Context& ctx);
+  Task<absl::Status> HandOver(const Context& ctx, const std::set<StoreId>& going);
+  Task<absl::Status> ChangeStep(Context ctx, DescriptorEdit edit);
+  Task<absl::Status> HoldLease(const Context& ctx);
+  Task<void> FinishChange(uint64_t lease_sequence);
+  void EvictRemoved();
+  Task<void> EvictOne(StoreId store, ReplicaId replica, uint64_t lease_sequence);
+  Task<absl::Status> ForgetRemoved(StoreId store, ReplicaId replica);
 
   // replica_split.cc
   // Latches over the whole range, for whatever changes it as a whole.
@@ -235,6 +255,8 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
   bool publishing_ = false;     // PublishUntilDone runs
   Condition address_changed_;   // or may be published now
   Condition address_tried_;
+  bool changing_ = false;                // AdminChangeReplicas runs
+  std::set<ReplicaId> evicting_;         // removed replicas that EvictOne tells so
   Context ctx_;
   std::unique_ptr<IntentResolver> resolver_;
   TaskGroup background_;

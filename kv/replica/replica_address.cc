@@ -39,12 +39,6 @@ constexpr Duration kPublishTimeout = 10s;
 constexpr Duration kFirstRetry = 200ms;
 constexpr Duration kLastRetry = 60s;
 
-v1::BatchRequest NewBatch() {
-  v1::BatchRequest batch;
-  batch.mutable_header()->set_version(kBatchVersion);
-  return batch;
-}
-
 struct AddressRow {
   std::string key;
   std::string bytes;

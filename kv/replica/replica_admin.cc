@@ -21,6 +21,10 @@ Task<absl::Status> Replica::RunAdmin(const Context& ctx, const v1::BatchRequest&
       co_return co_await AdminMerge(ctx, batch, response);
     case v1::Request::kSubsume:
       co_return co_await Subsume(ctx, batch, response);
+    case v1::Request::kAdminChangeReplicas:
+      co_return co_await AdminChangeReplicas(ctx, batch, response);
+    case v1::Request::kAdminTransferLease:
+      co_return co_await AdminTransferLease(ctx, batch, response);
     default:
       co_return InvalidError(StrCat(NameOf(request), " is not served by this version"));
   }

@@ -33,6 +33,7 @@
 #include "kv/keys/keys.h"
 #include "kv/replica/frozen.h"
 #include "kv/replica/gc_threshold.h"
+#include "kv/replica/removed.h"
 #include "kv/replica/replica.h"
 #include "kv/txn/record.h"
 #include "tenant/tenant.h"
@@ -48,6 +49,7 @@ constexpr Duration kFateDelay = 2s;         // a merge is over long before
 constexpr Duration kFateTimeout = 5s;
 constexpr Duration kLastFateDelay = 5s;
 constexpr Duration kFrozenRetry = 10ms;
+constexpr Duration kRemovedRetry = 1s;
 constexpr int64_t kOutcomeYears = 10;       // how long a side that nobody hears of may take to ask
 
 std::set<uint64_t> StoresOf(const v1::RangeDescriptor& range) {
@@ -211,6 +213,8 @@ Task<absl::Status> Replica::Subsume(const Context& ctx, const v1::BatchRequest& 
   CO_RETURN_IF_ERROR(CheckBounds(batch));
   if (!SameRange(group_->descriptor(), request.right())) co_return ConditionFailedError(request.key(), std::nullopt);
   CO_RETURN_IF_ERROR(CheckNeighbours(request.left(), group_->descriptor()));
+  CO_ASSIGN_OR_RETURN(RemovedReplicas removed, LoadRemoved(*group_->engine().NewReader(), range_id_));
+  if (!removed.empty()) co_return UnavailableKvError("a removed replica of the range is still to be told so", kRemovedRetry);
   CO_RETURN_IF_ERROR(CaughtUp(co_await group_->AwaitReplicated(ctx.WithTimeout(kCatchUpPatience), group_->applied_index())));
   if (group_ == nullptr) co_return Mismatch(request.key(), {});
   CO_RETURN_IF_ERROR(co_await Freeze({.merge_id = request.merge_id(), .anchor = request.left().start_key()}));

@@ -13,6 +13,7 @@
 #include "kv/api/error.h"
 #include "kv/api/request.h"
 #include "kv/keys/keys.h"
+#include "kv/multiraft/conf_change.h"
 #include "kv/replica/replica.h"
 
 namespace insula::kv {
@@ -21,10 +22,6 @@ namespace {
 constexpr Duration kChangePatience = 200ms;
 constexpr int64_t kVersionsPerPart = 5000;
 constexpr Duration kAddressPatience = 5s;  // of whoever asked for the split
-
-bool IsJoint(const v1::RangeDescriptor& range) {
-  return std::any_of(range.replicas().begin(), range.replicas().end(), [](const auto& r) { return r.incoming() || r.outgoing(); });
-}
 
 Task<absl::StatusOr<RangeId>> NewRangeId(const Context& ctx, Sender& sender) {
   v1::BatchRequest batch = NewBatch();

@@ -151,18 +151,19 @@ class Node::Impl : private BatchExecutor, private SystemLeadership {
     RangeId range = batch.header().range_id();
     if (!store_.started()) co_return ErrorResponse(UnavailableKvError("the node is starting"));
     std::shared_ptr<RaftGroup> group = store_.Find(range);
-    if (group == nullptr) {
-      absl::Status problem = store_.RangeProblem(range);
-      // It may have become part of another range that is here.
+    const absl::Status problem = store_.RangeProblem(range);
+    if (!problem.ok()) {
+      LOG_DEBUG("a batch met a range that does not serve", {"range", range}, {"why", problem});
+      co_return ErrorResponse(UnavailableKvError(StrCat("range ", range, " is damaged or stopped on this node")));
+    }
+    // It moved away, or has become part of another range that may be here: whoever asks has an old address.
+    if (group == nullptr || group->removed()) {
       const KeySpan span = batch.requests_size() > 0 ? SpanOf(batch.requests(0), batch.header()) : KeySpan();
-      if (auto current = span.key.empty() ? std::vector<v1::RangeDescriptor>() : store_.LocalRanges(span.key, span.end_key); problem.ok() && !current.empty()) {
-        co_return ErrorResponse(RangeMismatchError(current, "the range is not here, another holds its keys"));
-      }
-      if (!problem.ok()) LOG_DEBUG("a batch met a range that does not serve", {"range", range}, {"why", problem});
-      co_return ErrorResponse(UnavailableKvError(StrCat("range ", range, problem.ok() ? " is not on this node" : " is damaged or stopped on this node")));
+      const bool ask = group == nullptr && !span.key.empty();
+      co_return ErrorResponse(RangeMismatchError(ask ? store_.LocalRanges(span.key, span.end_key) : std::vector<v1::RangeDescriptor>(), StrCat("range ", range, " is not on this node")));
     }
     std::shared_ptr<Replica> replica = ReplicaOf(*group);
-    if (replica == nullptr) co_return ErrorResponse(UnavailableKvError(StrCat("range ", range, " is not initialized on this node")));
+    if (replica == nullptr) co_return ErrorResponse(NotLeaseholderError(0, {}));  // about to come to be
     co_return co_await replica->Execute(ctx, std::move(batch));
   }
   uint64_t LeaseSequence(uint64_t range_id) const override {

@@ -40,7 +40,7 @@ struct NodeOptions {
   std::string version;                    // for status
   std::function<void(StoreOptions&)> tune_store = [](StoreOptions&) {};  // simulation: small logs, early truncation
   std::function<void(absl::Status)> on_fatal = [](absl::Status) {};  // the store cannot go on: end the process
-  GcOptions gc;
+  GcOptions gc = {};
   SplitOptions split;
   MergeOptions merge;
   metrics::Registry* metrics = nullptr;   // gets what the node counts; null: nobody looks

@@ -34,7 +34,7 @@ std::vector<std::pair<std::string, std::string>> InitialRows(const std::vector<v
   return rows;
 }
 
-absl::Status CheckIdent(const StoreIdent& ident) {
+absl::Status CheckIdent(const StoreIdent& ident, bool joins) {
   if (ident.cluster_id.empty() || ident.cluster_id.find_first_of("\n\r") != std::string::npos) return absl::InvalidArgumentError("a cluster needs an id of one line");
   if (ident.members.size() % 2 == 0) return absl::InvalidArgumentError(StrCat("a cluster of ", ident.members.size(), " stores: the number must be odd"));
   StoreId last = 0;
@@ -44,11 +44,16 @@ absl::Status CheckIdent(const StoreIdent& ident) {
     last = m.store_id;
     found |= m == StoreMember{ident.node_id, ident.store_id};
   }
+  if (joins) {
+    return found || ident.node_id == 0 || ident.store_id == 0 ? absl::InvalidArgumentError(StrCat("store ", ident.store_id, " of node ", ident.node_id, " cannot join a cluster that it founded"))
+                                                              : absl::OkStatus();
+  }
   return found ? absl::OkStatus() : absl::InvalidArgumentError(StrCat("store ", ident.store_id, " of node ", ident.node_id, " is not among the cluster's members"));
 }
 
 Task<absl::Status> WriteLog(const Context& ctx, const Runtime& runtime, const std::string& dir, const StoreIdent& ident, const std::vector<v1::RangeDescriptor>& ranges) {
   CO_ASSIGN_OR_RETURN(auto log, LogEngine::Open(runtime, {.path = StoreLogDir(dir), .store_id = ident.store_id}));
+  if (ranges.empty()) co_return absl::OkStatus();
   LogBatch batch;
   for (const auto& range : ranges) {
     batch.SetReplica(range.range_id(), ReplicaOn(range, ident.store_id)->replica_id());
@@ -60,6 +65,7 @@ Task<absl::Status> WriteLog(const Context& ctx, const Runtime& runtime, const st
 
 Task<absl::Status> WriteState(const Context& ctx, const storage::EngineFactory& engines, const std::string& dir, const std::vector<v1::RangeDescriptor>& ranges) {
   CO_ASSIGN_OR_RETURN(auto engine, engines(StoreStateDir(dir)));
+  if (ranges.empty()) co_return co_await engine->Flush(ctx);
   storage::WriteBatch batch;
   auto rows = InitialRows(ranges);
   for (const auto& range : ranges) {
@@ -102,8 +108,9 @@ std::vector<v1::RangeDescriptor> InitialRanges(const std::vector<StoreMember>& m
   return ranges;
 }
 
-Task<absl::Status> InitStore(const Context& ctx, Runtime runtime, storage::EngineFactory engines, std::string dir, StoreIdent ident) {
-  CO_RETURN_IF_ERROR(CheckIdent(ident));
+namespace {
+
+Task<absl::Status> Init(const Context& ctx, Runtime runtime, storage::EngineFactory engines, std::string dir, StoreIdent ident, std::vector<v1::RangeDescriptor> ranges) {
   FileSystem& files = *runtime.files;
   CO_RETURN_IF_ERROR(files.CreateDirs(dir));
   CO_ASSIGN_OR_RETURN(auto lock, files.LockFile(StoreLockFile(dir)));
@@ -115,7 +122,6 @@ Task<absl::Status> InitStore(const Context& ctx, Runtime runtime, storage::Engin
   }
   CO_RETURN_IF_ERROR(files.CreateDirs(StoreLogDir(dir)));
   CO_RETURN_IF_ERROR(files.SyncDir(dir));
-  std::vector<v1::RangeDescriptor> ranges = InitialRanges(ident.members);
   CO_RETURN_IF_ERROR(co_await WriteLog(ctx, runtime, dir, ident, ranges));
   CO_RETURN_IF_ERROR(co_await WriteState(ctx, engines, dir, ranges));
   CO_RETURN_IF_ERROR(files.SyncDir(dir));
@@ -123,6 +129,19 @@ Task<absl::Status> InitStore(const Context& ctx, Runtime runtime, storage::Engin
   // The folder's own name lies in its parent: without this a crash could take the whole store away.
   size_t slash = dir.find_last_not_of('/') == std::string::npos ? std::string::npos : dir.rfind('/', dir.find_last_not_of('/'));
   co_return files.SyncDir(slash == std::string::npos ? "." : slash == 0 ? "/" : dir.substr(0, slash));
+}
+
+}  // namespace
+
+Task<absl::Status> InitStore(const Context& ctx, Runtime runtime, storage::EngineFactory engines, std::string dir, StoreIdent ident) {
+  CO_RETURN_IF_ERROR(CheckIdent(ident, /*joins=*/false));
+  std::vector<v1::RangeDescriptor> ranges = InitialRanges(ident.members);
+  co_return co_await Init(ctx, runtime, std::move(engines), std::move(dir), std::move(ident), std::move(ranges));
+}
+
+Task<absl::Status> InitJoiningStore(const Context& ctx, Runtime runtime, storage::EngineFactory engines, std::string dir, StoreIdent ident) {
+  CO_RETURN_IF_ERROR(CheckIdent(ident, /*joins=*/true));
+  co_return co_await Init(ctx, runtime, std::move(engines), std::move(dir), std::move(ident), {});
 }
 
 }  // namespace insula::kv

@@ -26,6 +26,9 @@ std::vector<v1::RangeDescriptor> InitialRanges(const std::vector<StoreMember>& m
 // kInvalidArgument for an ident whose members do not hold its store. A store whose initialisation was cut short is made anew.
 Task<absl::Status> InitStore(const Context& ctx, Runtime runtime, storage::EngineFactory engines, std::string dir, StoreIdent ident);
 
+// The same for a store that joins a cluster: it is none of the members that founded it (`ident.members`), and holds no range.
+Task<absl::Status> InitJoiningStore(const Context& ctx, Runtime runtime, storage::EngineFactory engines, std::string dir, StoreIdent ident);
+
 }  // namespace insula::kv
 
 #endif  // INSULA_KV_STORE_BOOTSTRAP_H_

@@ -72,7 +72,7 @@ class ConsistencyTest : public testing::Test {
   std::optional<v1::BatchResponse> Run(RangeId range, v1::BatchRequest batch, Duration limit = 40s) {
     for (int turn = 0; turn < 400; ++turn) {
       int node = cluster_->Leaseholder(range);
-      if (node < 0) node = turn % TestCluster::kNodes;
+      if (node < 0) node = turn % TestCluster::kMembers;
       auto group = cluster_->store(node) == nullptr ? nullptr : cluster_->store(node)->Find(range);
       if (group == nullptr || !group->initialized() || group->stopped()) {
         cluster_->sim().RunFor(20ms);
@@ -125,7 +125,7 @@ class ConsistencyTest : public testing::Test {
     for (const auto& replica : check.replicas()) n += replica.problem().empty() ? 0 : 1;
     return n;
   }
-  int Follower() { return (cluster_->Leaseholder(kRange) + 1) % TestCluster::kNodes; }
+  int Follower() { return (cluster_->Leaseholder(kRange) + 1) % TestCluster::kMembers; }
 
   std::map<std::string, uint64_t> probes_;
   std::map<Store*, std::unique_ptr<OwnReplicas>> senders_;

@@ -34,7 +34,7 @@ class MergeTest : public testing::Test {
   static void CheckMerged(TestCluster& cluster) {
     ASSERT_TRUE(cluster.Write(kLeft, Key("z"), "5").ok());
     ASSERT_TRUE(cluster.WaitCaughtUp(kLeft)) << cluster.Progress(kLeft);
-    for (int i = 0; i < TestCluster::kNodes; ++i) {
+    for (int i = 0; i < TestCluster::kMembers; ++i) {
       Store* store = cluster.store(i);
       ASSERT_NE(store, nullptr);
       EXPECT_EQ(store->Find(kRight), nullptr) << i;
@@ -47,7 +47,7 @@ class MergeTest : public testing::Test {
     cluster.sim().RunFor(5s);
     ASSERT_TRUE(cluster.Write(kLeft, Key("z"), "6").ok());  // the lazy records before it are durable
     cluster.sim().RunFor(1s);
-    for (int i = 0; i < TestCluster::kNodes; ++i) {
+    for (int i = 0; i < TestCluster::kMembers; ++i) {
       EXPECT_FALSE(cluster.store(i)->log().Has(kRight)) << i;
       EXPECT_EQ(cluster.store(i)->log().NextReplica(kRight), kNoNextReplica) << i;
     }
@@ -59,9 +59,9 @@ TEST_F(MergeTest, AMergeMakesOneRangeEverywhere) {
   Prepare(cluster);
   ASSERT_TRUE(cluster.Merge(kLeft, kRight).ok());
   CheckMerged(cluster);
-  for (int i = 0; i < TestCluster::kNodes; ++i) cluster.Crash(i);
-  for (int i = 0; i < TestCluster::kNodes; ++i) cluster.Restart(i);
-  for (int i = 0; i < TestCluster::kNodes; ++i) ASSERT_TRUE(cluster.WaitReady(i)) << cluster.trouble(i);
+  for (int i = 0; i < TestCluster::kMembers; ++i) cluster.Crash(i);
+  for (int i = 0; i < TestCluster::kMembers; ++i) cluster.Restart(i);
+  for (int i = 0; i < TestCluster::kMembers; ++i) ASSERT_TRUE(cluster.WaitReady(i)) << cluster.trouble(i);
   CheckMerged(cluster);
 }
 
@@ -114,9 +114,9 @@ TEST_F(MergeTest, AllMayCrashRightBehindAMerge) {
     ASSERT_TRUE(frozen.ok()) << frozen.status();
     ASSERT_TRUE(cluster.MergeFrozen(kLeft, *frozen).ok());
     cluster.sim().RunFor(std::chrono::microseconds(cluster.sim().random().Uniform(20'000)));
-    for (int i = 0; i < TestCluster::kNodes; ++i) cluster.Crash(i);
-    for (int i = 0; i < TestCluster::kNodes; ++i) cluster.Restart(i);
-    for (int i = 0; i < TestCluster::kNodes; ++i) ASSERT_TRUE(cluster.WaitReady(i)) << "round " << round << ": " << cluster.trouble(i);
+    for (int i = 0; i < TestCluster::kMembers; ++i) cluster.Crash(i);
+    for (int i = 0; i < TestCluster::kMembers; ++i) cluster.Restart(i);
+    for (int i = 0; i < TestCluster::kMembers; ++i) ASSERT_TRUE(cluster.WaitReady(i)) << "round " << round << ": " << cluster.trouble(i);
     CheckMerged(cluster);
     ASSERT_FALSE(HasFailure()) << "round " << round;
   }

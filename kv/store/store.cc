@@ -1,5 +1,6 @@
 #include "kv/store/store.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -30,6 +31,7 @@ MultiRaftOptions RaftOptions(const StoreOptions& options, const StoreIdent* iden
   out.factory = options.factory;
   out.truncation = options.truncation;
   out.metrics = options.metrics.get();
+  out.snapshot_bytes_per_second = options.snapshot_bytes_per_second;
   return out;
 }
 
@@ -68,6 +70,7 @@ Task<absl::Status> Store::Start(const Context& ctx) {
   CO_RETURN_IF_ERROR(co_await FinishRedos(ctx));
   std::vector<StoreId> stores;
   for (const StoreMember& m : ident_.members) stores.push_back(m.store_id);
+  if (std::find(stores.begin(), stores.end(), options_.store_id) == stores.end()) stores.push_back(options_.store_id);  // it joined
   multiraft_.SetStores(std::move(stores));
   CO_RETURN_IF_ERROR(multiraft_.Open(engine_.get(), log_.get(), this));
   CO_RETURN_IF_ERROR(co_await LoadRanges(ctx));
@@ -207,6 +210,7 @@ void Store::FillStatus(bool ranges, v1::NodeStatusResponse* out) const {
     row->set_end_key(d.end_key());
     row->set_pretty_start(keys::Pretty(d.start_key()));
     for (const auto& r : d.replicas()) row->add_replica_nodes(r.node_id());
+    row->set_generation(d.generation());
     row->set_leader_node(group->leader_node());
     row->set_leaseholder(group->holds_lease());
     row->set_applied_index(group->applied_index());

@@ -11,7 +11,8 @@
 //   B2  Each step of a replica's life is announced by a redo record before it touches anything (kv/multiraft/redo.h).
 //   B3  A range's hard state says at least what the engine shows as applied, before consensus starts.
 //   B4  A split never overwrites the term or vote of its right side.
-//   B5  No two initialized replicas of a store hold the same key.
+//   B5  No two initialized replicas of a store hold the same key; what a replica that is being destroyed held counts until it is cleared.
+//   B6  Of a range there is one replica here at a time, and ids only rise: what was destroyed does not come back, whoever writes to it.
 //
 // Thread safety: loop thread only.
 #ifndef INSULA_KV_STORE_STORE_H_
@@ -64,6 +65,7 @@ struct StoreOptions {
   uint64_t log_segment_bytes = 16 << 20;
   uint64_t log_cache_bytes = 32 << 20;
   TruncationOptions truncation;
+  uint64_t snapshot_bytes_per_second = 64 << 20;
   Duration clock_patience = std::chrono::seconds(30);
   Duration presplit_rest = std::chrono::seconds(1);  // between two looks at how many are free
   uint64_t presplit_least_free = 32;  // fewer keyspaces with a range of their own than this: split off a block
@@ -108,7 +110,7 @@ class Store : private RangeLifecycle {
   uint64_t lease_count() const;
   // ranges, leases, ready, supported_stores, now, and with `ranges` one row for each.
   void FillStatus(bool ranges, v1::NodeStatusResponse* out) const;
-  // Takes a replica off this store for good: replicas with ids below `next_replica` never come back.
+  // Takes a replica off this store for good: replicas with ids below `next_replica` never come back. Returns when nothing is left of it.
   Task<absl::Status> DestroyReplica(const Context& ctx, RangeId range, ReplicaId next_replica);
   // kResourceExhausted while the disk is full.
   absl::Status disk_status() const;
@@ -130,6 +132,7 @@ class Store : private RangeLifecycle {
   absl::Status FinishSplitRedo(uint64_t id, const Redo& redo, LogBatch* batch);
   absl::Status FinishMergeRedo(uint64_t id, const Redo& redo, LogBatch* batch);
   Task<absl::Status> FinishDestroyRedo(const Context& ctx, uint64_t id, const Redo& redo);
+  absl::Status CloseOlderRedos(uint64_t id, RangeId range, LogBatch* batch);
   Task<absl::Status> LoadRanges(const Context& ctx);
   // kDataLoss: this replica cannot take part. Adds to `batch` what its hard state must say.
   absl::Status CheckRange(const LoadedRange& range, LogBatch* batch);
@@ -148,6 +151,8 @@ class Store : private RangeLifecycle {
   const v1::RangeDescriptor* DescriptorHere(RangeId range) const;
   // store_lifecycle.cc
   std::shared_ptr<RaftGroup> CreateForMessage(const v1::RaftEnvelope& envelope) override;
+  void ReplicaReplaced(const v1::RaftEnvelope& envelope) override;
+  void ReplicaGone(StoreId from, v1::ReplicaGone gone) override;
   absl::Status MayHold(const v1::RangeDescriptor& range) override;
   void DescriptorReplaced(RaftGroup* group, const v1::RangeDescriptor& old) override;
   void Wrote(RaftGroup* group) override;
@@ -160,6 +165,18 @@ class Store : private RangeLifecycle {
   // The ranges beside a range, if they are on this store. Null: not.
   std::shared_ptr<RaftGroup> LeftOf(RangeId range) const;
   std::shared_ptr<RaftGroup> RightOf(RangeId range) const;
+  Task<absl::Status> RemoveReplicasBelow(const Context& ctx, RangeId range, ReplicaId next_replica);
+  Task<absl::Status> Destroy(const Context& ctx, RangeId range, ReplicaId next_replica, v1::RangeDescriptor held);
+  Task<absl::Status> FlushAtLast(const Context& ctx, RangeId range);
+  Task<void> AnswerGone(StoreId from, v1::ReplicaGone gone);
+  Task<void> Replace(RangeId range, ReplicaId replica);
+
+  // A split that is being applied, by (left range, index).
+  struct OpenSplit {
+    uint64_t redo = 0;        // 0: none is needed
+    RangeId right = 0;
+    bool right_gone = false;  // this store's replica of the right side was removed before it came to be
+  };
 
   // presplit.cc
   Task<void> PresplitLoop();
@@ -184,9 +201,10 @@ class Store : private RangeLifecycle {
   std::map<std::string, RangeId, std::less<>> by_start_;           // initialized replicas, the damaged too
   std::map<RangeId, v1::RangeDescriptor> damaged_;                 // replicas that cannot take part
   std::map<RangeId, absl::Status> problems_;                       // why
-  std::map<std::pair<RangeId, uint64_t>, uint64_t> split_redos_;   // (left, index) of open ones
+  std::map<std::pair<RangeId, uint64_t>, OpenSplit> open_splits_;
   std::map<RangeId, uint64_t> merge_redos_;                        // by right range
   Condition merge_progress_;                                       // something was applied, for merges that wait for it
+  std::map<RangeId, v1::RangeDescriptor> destroying_;              // what they held; without a range id: nothing
   GcQueue gc_;
   ConsistencyChecker checks_;
   ConsistencyQueue comparisons_;

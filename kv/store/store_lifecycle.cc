@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/encoding/ordered.h"
+#include "base/fault/probe.h"
 #include "base/log/log.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
@@ -11,6 +13,9 @@
 #include "kv/store/store.h"
 
 namespace insula::kv {
+namespace {
+constexpr Duration kDestroyRetry = std::chrono::milliseconds(500);
+}  // namespace
 
 RangeState Store::RightState(const SplitTrigger& split) const {
   return {.applied_index = kFirstIndex, .applied_term = kFirstTerm, .lease_floor = split.served, .conf = ConfStateOf(split.right), .stats = split.right_stats};
@@ -20,11 +25,17 @@ Task<absl::Status> Store::PrepareSplit(const Context& ctx, const SplitTrigger& s
   const RangeId left = split.left.range_id(), right = split.right.range_id();
   const v1::ReplicaDescriptor* replica = ReplicaOn(split.right, options_.store_id);
   if (replica == nullptr) co_return absl::InternalError(StrCat("split of range ", left, ": its right side has no replica here"));
-  uint64_t& redo = split_redos_[{left, index}];
+  OpenSplit& open = open_splits_[{left, index}];
+  open.right = right;
+  open.right_gone = replica->replica_id() < log_->NextReplica(right);
+  if (open.right_gone) {
+    PROBE("a split met a right side that was removed before");
+    co_return absl::OkStatus();
+  }
   LogBatch batch;
-  if (redo == 0) {
-    redo = log_->NextRedoId();
-    batch.Redo(redo, EncodeRedo({.kind = Redo::Kind::kSplit, .range = left, .index = index, .right = right}));
+  if (open.redo == 0) {
+    open.redo = log_->NextRedoId();
+    batch.Redo(open.redo, EncodeRedo({.kind = Redo::Kind::kSplit, .range = left, .index = index, .right = right}));
   }
   if (log_->TruncatedIndex(right) < kFirstIndex) {
     batch.SetReplica(right, replica->replica_id());
@@ -39,20 +50,30 @@ Task<absl::Status> Store::PrepareSplit(const Context& ctx, const SplitTrigger& s
 
 void Store::AddSplitRows(const SplitTrigger& split, storage::WriteBatch* batch) {
   PutDescriptor(batch, split.left);
+  const RangeId right = split.right.range_id();
+  for (const auto& [key, open] : open_splits_) {
+    if (key.first != split.left.range_id() || !open.right_gone) continue;
+    ClearSpan(batch, split.right.start_key(), split.right.end_key());
+    batch->DeleteRange(storage::ColumnFamily::kRange, keys::RangeIdPrefix(right), PrefixEnd(keys::RangeIdPrefix(right)));
+    return;
+  }
   PutDescriptor(batch, split.right);
-  PutRangeState(batch, split.right.range_id(), RightState(split));
+  PutRangeState(batch, right, RightState(split));
 }
 
 RaftGroup* Store::FinishSplit(const SplitTrigger& split) {
   const RangeId right = split.right.range_id();
-  for (auto it = split_redos_.begin(); it != split_redos_.end();) {
+  bool right_gone = false;
+  for (auto it = open_splits_.begin(); it != open_splits_.end();) {
     if (it->first.first == split.left.range_id()) {
-      multiraft_.truncation().CloseRedo(it->second);
-      it = split_redos_.erase(it);
+      if (it->second.redo != 0) multiraft_.truncation().CloseRedo(it->second.redo);
+      right_gone = right_gone || it->second.right_gone;
+      it = open_splits_.erase(it);
     } else {
       ++it;
     }
   }
+  if (right_gone) return nullptr;
   if (auto early = multiraft_.Find(right); early != nullptr) {
     if (early->initialized()) return nullptr;
     multiraft_.Remove(right, absl::UnavailableError("its range came to be by a split"));
@@ -73,8 +94,9 @@ std::shared_ptr<RaftGroup> Store::CreateForMessage(const v1::RaftEnvelope& envel
   const v1::ReplicaDescriptor* replica = ReplicaOn(range, options_.store_id);
   if (range.range_id() != envelope.range_id() || range.version() != kDescriptorVersion || replica == nullptr) return nullptr;
   if (replica->replica_id() != envelope.message().to() || replica->replica_id() < log_->NextReplica(range.range_id())) return nullptr;
-  // Where another replica here still holds its keys, the split that makes room is on its way. Perhaps it is committed, and nobody has told
-  // that replica, as its range sleeps: then nobody else will, and the range that asks could wait for a quorum for ever.
+  if (destroying_.contains(range.range_id())) return nullptr;
+  // Where another replica here still holds its keys, the split that makes room (or its removal) is on its way. Perhaps it is committed,
+  // and nobody has told that replica, as its range sleeps: then nobody else will, and the range that asks could wait for a quorum for ever.
   if (!MayHold(range).ok()) {
     WakeOverlapping(range);
     return nullptr;
@@ -103,6 +125,10 @@ absl::Status Store::MayHold(const v1::RangeDescriptor& range) {
     if (other == nullptr || HasEnded(*other, range) || !keys::RangesOverlap(range.start_key(), range.end_key(), other->start_key(), other->end_key())) continue;
     return absl::FailedPreconditionError(StrCat("range ", range.range_id(), " would overlap range ", it->second, " on this store"));
   }
+  for (const auto& [other, held] : destroying_) {
+    if (held.range_id() == 0 || !keys::RangesOverlap(range.start_key(), range.end_key(), held.start_key(), held.end_key())) continue;
+    return absl::FailedPreconditionError(StrCat("range ", range.range_id(), " would overlap range ", other, ", which is being removed from this store"));
+  }
   return absl::OkStatus();
 }
 
@@ -112,26 +138,107 @@ void Store::DescriptorReplaced(RaftGroup* group, const v1::RangeDescriptor& old)
     if (it != by_start_.end() && it->second == group->range_id()) by_start_.erase(it);
   }
   by_start_[group->descriptor().start_key()] = group->range_id();
+  for (const auto& r : group->descriptor().replicas()) multiraft_.AddStore(r.store_id());
 }
+
+// ---------------------------------------------------------------------------------------------------------------- removed replicas
 
 Task<absl::Status> Store::DestroyReplica(const Context& ctx, RangeId range, ReplicaId next_replica) {
   auto group = multiraft_.Find(range);
   if (group == nullptr) co_return absl::NotFoundError(StrCat("range ", range, " is not on this store"));
   if (next_replica <= group->replica_id()) co_return absl::InvalidArgumentError("the next replica's id must be above this one's");
-  const bool initialized = group->initialized();
-  const v1::RangeDescriptor descriptor = group->descriptor();
+  co_return co_await Destroy(ctx, range, next_replica, group->initialized() ? group->descriptor() : v1::RangeDescriptor());
+}
+
+// An engine that cannot flush now is asked again.
+Task<absl::Status> Store::FlushAtLast(const Context& ctx, RangeId range) {
+  for (;;) {
+    absl::Status s = co_await engine_->Flush(ctx);
+    if (s.ok() || ctx.done()) co_return s;
+    LOG_WARNING("a range's last step cannot be flushed yet", {"range", range}, {"why", s.ToString()});
+    CO_RETURN_IF_ERROR(co_await Sleep(ctx, kDestroyRetry));
+  }
+}
+
+// Ends what runs of it, then: flush, redo record, rows and flush, tombstone. The first flush is for the ranges that split from it or that it
+// took in: they are not to depend on its log any more. What it held is kept for it until all of that is done; if that is cut short, the
+// next start goes on with it.
+Task<absl::Status> Store::Destroy(const Context& ctx, RangeId range, ReplicaId next_replica, v1::RangeDescriptor held) {
+  CHECK(destroying_.emplace(range, held).second) << "range " << range << " is being destroyed already";
   multiraft_.Remove(range, absl::UnavailableError(StrCat("range ", range, " is removed from this store")));
+  CO_RETURN_IF_ERROR(co_await FlushAtLast(ctx, range));
   const uint64_t id = log_->NextRedoId();
+  const Redo redo{.kind = Redo::Kind::kDestroy, .range = range, .next_replica = next_replica};
   LogBatch batch;
-  batch.Redo(id, EncodeRedo({.kind = Redo::Kind::kDestroy, .range = range, .next_replica = next_replica}));
+  batch.Redo(id, EncodeRedo(redo));
   CO_RETURN_IF_ERROR(co_await log_->AppendAndWait(ctx, std::move(batch)));
-  Redo redo{.kind = Redo::Kind::kDestroy, .range = range, .next_replica = next_replica};
-  CO_RETURN_IF_ERROR(co_await FinishDestroyRedo(ctx, id, redo));
-  if (initialized) {
-    auto it = by_start_.find(descriptor.start_key());
+  for (;;) {
+    absl::Status s = co_await FinishDestroyRedo(ctx, id, redo);
+    if (s.ok()) break;
+    if (ctx.done()) co_return s;
+    LOG_WARNING("a removed replica cannot be cleared yet", {"range", range}, {"why", s.ToString()});
+    CO_RETURN_IF_ERROR(co_await Sleep(ctx, kDestroyRetry));
+  }
+  if (held.range_id() != 0) {
+    auto it = by_start_.find(held.start_key());
     if (it != by_start_.end() && it->second == range) by_start_.erase(it);
   }
+  damaged_.erase(range);
+  problems_.erase(range);
+  destroying_.erase(range);
+  PROBE("a removed replica was destroyed");
+  LOG_INFO("replica destroyed", {"range", range}, {"next_replica", next_replica});
   co_return absl::OkStatus();
+}
+
+// kUnavailable: not now, ask again.
+Task<absl::Status> Store::RemoveReplicasBelow(const Context& ctx, RangeId range, ReplicaId next_replica) {
+  if (destroying_.contains(range)) co_return absl::UnavailableError("it is being destroyed");
+  for (const auto& [key, open] : open_splits_) {
+    if (open.right == range) co_return absl::UnavailableError("it is about to come to be by a split");
+  }
+  if (auto group = multiraft_.Find(range); group != nullptr) {
+    if (group->replica_id() >= next_replica) co_return absl::OkStatus();
+    co_return co_await DestroyReplica(ctx, range, next_replica);
+  }
+  const ReplicaId here = log_->Replica(range);
+  if (auto it = damaged_.find(range); it != damaged_.end()) {
+    if (here >= next_replica) co_return absl::OkStatus();
+    co_return co_await Destroy(ctx, range, next_replica, it->second);
+  }
+  if (log_->NextReplica(range) >= next_replica) co_return absl::OkStatus();
+  // One that never came to be, or never again since the start.
+  LogBatch batch;
+  batch.Tombstone(range, next_replica);
+  co_return co_await log_->AppendAndWait(ctx, std::move(batch));
+}
+
+void Store::ReplicaGone(StoreId from, v1::ReplicaGone gone) {
+  if (started_) tasks_.Spawn(AnswerGone(from, std::move(gone)));
+}
+
+Task<void> Store::AnswerGone(StoreId from, v1::ReplicaGone gone) {
+  absl::Status s = co_await RemoveReplicasBelow(tasks_.ctx(), gone.range_id(), gone.next_replica());
+  if (tasks_.ctx().done()) co_return;
+  if (!s.ok()) {
+    LOG_DEBUG("a removed replica is still here", {"range", gone.range_id()}, {"why", s.ToString()});
+    co_return;  // whoever tells us does so again
+  }
+  gone.set_done(true);
+  multiraft_.SendGone(from, std::move(gone));
+}
+
+// That another replica was made for this store says that the removal of the old one is known to a majority: the entry that made it came
+// after, and is committed.
+void Store::ReplicaReplaced(const v1::RaftEnvelope& envelope) {
+  const v1::ReplicaDescriptor* replica = ReplicaOn(envelope.range(), options_.store_id);
+  if (!started_ || replica == nullptr || envelope.range().range_id() != envelope.range_id() || replica->replica_id() != envelope.message().to()) return;
+  tasks_.Spawn(Replace(envelope.range_id(), replica->replica_id()));
+}
+
+Task<void> Store::Replace(RangeId range, ReplicaId replica) {
+  absl::Status s = co_await RemoveReplicasBelow(tasks_.ctx(), range, replica);
+  if (!s.ok()) LOG_DEBUG("a replica cannot make room for its successor yet", {"range", range}, {"why", s.ToString()});
 }
 
 }  // namespace insula::kv

@@ -19,10 +19,6 @@
 #include "kv/store/store.h"
 
 namespace insula::kv {
-namespace {
-constexpr Duration kFlushRetry = std::chrono::milliseconds(500);
-}  // namespace
-
 Task<absl::Status> Store::PrepareMerge(const Context& ctx, const MergeTrigger& merge, uint64_t index) {
   const RangeId left = merge.left.range_id(), right = merge.right.range_id();
   for (;;) {
@@ -62,14 +58,7 @@ void Store::FinishMerge(const MergeTrigger& merge) {
 
 // If the process ends before, the next start does it.
 Task<void> Store::ForgetMerged(RangeId range, uint64_t redo) {
-  const Context& ctx = tasks_.ctx();
-  for (;;) {
-    absl::Status s = co_await engine_->Flush(ctx);
-    if (s.ok()) break;
-    if (ctx.done()) co_return;
-    LOG_WARNING("a merge cannot be flushed yet", {"range", range}, {"why", s.ToString()});
-    if (!(co_await Sleep(ctx, kFlushRetry)).ok()) co_return;
-  }
+  if (!(co_await FlushAtLast(tasks_.ctx(), range)).ok()) co_return;
   LogBatch batch;
   batch.Tombstone(range, kNoNextReplica);
   batch.RedoDone(redo);

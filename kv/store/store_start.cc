@@ -67,7 +67,34 @@ absl::Status Store::FinishSplitRedo(uint64_t id, const Redo& redo, LogBatch* bat
     hs.commit = redo.index;
     batch->SetHardState(redo.range, hs);
   }
-  split_redos_[{redo.range, redo.index}] = id;
+  open_splits_[{redo.range, redo.index}] = {.redo = id, .right = redo.right};
+  return absl::OkStatus();
+}
+
+// Steps of `range` that were under way when it was destroyed. A split that had begun to make its right side's log takes that back: the
+// right side's replica here has to come by a snapshot now. What it promised (term, vote) stays.
+absl::Status Store::CloseOlderRedos(uint64_t id, RangeId range, LogBatch* batch) {
+  for (const auto& [older, bytes] : log_->open_redos()) {
+    Redo redo;
+    RETURN_IF_ERROR(DecodeRedo(bytes, &redo));
+    if (older >= id || redo.range != range) continue;
+    batch->RedoDone(older);
+    if (redo.kind == Redo::Kind::kMerge) {
+      ASSIGN_OR_RETURN(std::optional<LoadedRange> right, LoadRange(*engine_->NewReader(), redo.right));
+      if (!right.has_value()) batch->Tombstone(redo.right, kNoNextReplica);  // taken in, and gone with what took it in
+      merge_redos_.erase(redo.right);
+      continue;
+    }
+    if (redo.kind != Redo::Kind::kSplit || log_->TruncatedIndex(redo.right) != kFirstIndex || log_->LastIndex(redo.right) != kFirstIndex) continue;
+    ASSIGN_OR_RETURN(std::optional<LoadedRange> right, LoadRange(*engine_->NewReader(), redo.right));
+    if (right.has_value()) continue;
+    PROBE("a split was given up with its left side");
+    raft::HardState hs = log_->HardState(redo.right);
+    hs.commit = 0;
+    batch->Reset(redo.right, 0, 0);
+    batch->SetHardState(redo.right, hs);
+  }
+  std::erase_if(open_splits_, [&](const auto& open) { return open.first.first == range; });
   return absl::OkStatus();
 }
 
@@ -104,6 +131,7 @@ Task<absl::Status> Store::FinishDestroyRedo(const Context& ctx, uint64_t id, con
     CO_RETURN_IF_ERROR(co_await engine_->Flush(ctx));
   }
   LogBatch batch;
+  CO_RETURN_IF_ERROR(CloseOlderRedos(id, redo.range, &batch));
   batch.Tombstone(redo.range, redo.next_replica);
   batch.RedoDone(id);
   co_return co_await log_->AppendAndWait(ctx, std::move(batch));
@@ -135,7 +163,10 @@ absl::Status Store::CheckRange(const LoadedRange& range, LogBatch* batch) {
   RETURN_IF_ERROR(log_->Damage(id));
   const v1::ReplicaDescriptor* replica = ReplicaOn(range.descriptor, options_.store_id);
   if (replica != nullptr) RETURN_IF_ERROR(CheckDiverged(*log_, id, replica->replica_id()));
-  if (replica == nullptr || log_->Replica(id) != replica->replica_id()) {
+  // One that has applied its own removal waits to be told that it is not needed any more.
+  const ReplicaId mine = log_->Replica(id);
+  const bool removed = mine != 0 && mine < range.descriptor.next_replica_id() && ReplicaOfId(range.descriptor, mine) == nullptr;
+  if (!removed && (replica == nullptr || mine != replica->replica_id())) {
     return absl::DataLossError(StrCat("range ", id, ": the log is of replica ", log_->Replica(id), ", the state of replica ", replica ? replica->replica_id() : 0));
   }
   const RangeState& state = range.state;
@@ -179,7 +210,8 @@ Task<absl::Status> Store::LoadRanges(const Context& ctx) {
   if (!batch.empty()) CO_RETURN_IF_ERROR(co_await log_->AppendAndWait(ctx, std::move(batch)));
   for (size_t i = 0; i < sound.size(); ++i) {
     LoadedRange& range = sound[i];
-    auto group = std::make_shared<RaftGroup>(&multiraft_, range.descriptor.range_id(), ReplicaOn(range.descriptor, options_.store_id)->replica_id());
+    for (const auto& r : range.descriptor.replicas()) multiraft_.AddStore(r.store_id());
+    auto group = std::make_shared<RaftGroup>(&multiraft_, range.descriptor.range_id(), log_->Replica(range.descriptor.range_id()));
     multiraft_.Add(group);
     group->Initialize(std::move(range.descriptor), std::move(range.state));
     group->StartConsensus();

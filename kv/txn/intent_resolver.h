@@ -31,6 +31,8 @@ class IntentResolver {
 
   // `done(status)` is called when all is resolved, or will not be.
   void Resolve(v1::Transaction txn, std::vector<v1::Span> spans, std::function<Task<void>(absl::Status)> done);
+  // Until nothing is under way.
+  Task<void> Wait() { return group_.Wait(); }
   size_t in_flight() const { return group_.size(); }
 
  private:

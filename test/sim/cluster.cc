@@ -1,5 +1,7 @@
 #include "test/sim/cluster.h"
 
+#include <algorithm>
+#include <array>
 #include <map>
 #include <utility>
 
@@ -13,7 +15,9 @@
 #include "kv/keys/keys.h"
 #include "kv/multiraft/range_state.h"
 #include "kv/server/node.h"
+#include "kv/storage/data_key.h"
 #include "kv/storage/rocks_engine.h"
+#include "kv/store/bootstrap.h"
 #include "kv/store/store.h"
 
 namespace insula::simtest {
@@ -24,9 +28,9 @@ constexpr char kStorePath[] = "/store";
 // Short, so that versions go while transactions that might want them are under way.
 constexpr Duration kGcTtl = std::chrono::seconds(2);
 
-std::map<uint64_t, std::string> Peers() {
+std::map<uint64_t, std::string> Peers(int nodes) {
   std::map<uint64_t, std::string> peers;
-  for (int i = 0; i < SimCluster::kNodes; ++i) peers[static_cast<uint64_t>(i) + 1] = SimCluster::AddressOf(i);
+  for (int i = 0; i < nodes; ++i) peers[static_cast<uint64_t>(i) + 1] = SimCluster::AddressOf(i);
   return peers;
 }
 
@@ -71,12 +75,12 @@ struct NodeRoot {
 };
 
 struct ClientRoot {
-  ClientRoot(SimProcess& p, PeerIdentity identity, ChannelFaults* faults, const kv::CoordinatorOptions& coordinator)
+  ClientRoot(SimProcess& p, PeerIdentity identity, ChannelFaults* faults, const kv::CoordinatorOptions& coordinator, std::vector<std::string> addresses)
       : transport(p.MakeTransport(std::move(identity))),
         streams(p.context(), transport.get()),
         channel(p.context(), &p.random(), &streams, faults),
         database(kv::MakeDatabase(p.context(), &p.random(), &channel,
-                                  {.sender = {.bootstrap = {SimCluster::AddressOf(0), SimCluster::AddressOf(1), SimCluster::AddressOf(2)}}, .coordinator = coordinator})) {}
+                                  {.sender = {.bootstrap = std::move(addresses)}, .coordinator = coordinator})) {}
   std::unique_ptr<Transport> transport;
   kv::StreamChannel streams;
   FaultyChannel channel;
@@ -87,8 +91,8 @@ struct ClientRoot {
 
 std::string SimCluster::AddressOf(int i) { return StrCat("n", i + 1, ":26257"); }
 
-SimCluster::SimCluster(const ClusterOptions& options) : options_(options), sim_(options.seed), hosts_(kNodes) {
-  for (int i = 0; i < kNodes; ++i) {
+SimCluster::SimCluster(const ClusterOptions& options) : options_(options), sim_(options.seed), hosts_(static_cast<size_t>(kNodes + options.joining_nodes)) {
+  for (int i = 0; i < nodes(); ++i) {
     NodeHost& host = hosts_[static_cast<size_t>(i)];
     host.process = sim_.AddProcess(StrCat("n", i + 1));
     host.engine_random = std::make_unique<SeededRandom>(options.seed * 31 + static_cast<uint64_t>(i));
@@ -148,7 +152,7 @@ void SimCluster::BootNode(int i) {
     uint64_t id = static_cast<uint64_t>(i) + 1;
     hosts_[static_cast<size_t>(i)].engine = nullptr;
     auto root = std::make_shared<NodeRoot>(p, NodeIdentity(id));
-    kv::NodeOptions options{.store_path = kStorePath, .node_id = id, .cluster_id = kClusterId, .peers = Peers(), .version = "sim"};
+    kv::NodeOptions options{.store_path = kStorePath, .node_id = id, .cluster_id = kClusterId, .peers = Peers(nodes()), .version = "sim"};
     options.metrics = &root->metrics;
     options.split = options_.split;
     options.merge = options_.merge;
@@ -159,6 +163,10 @@ void SimCluster::BootNode(int i) {
       store.truncation.idle_interval = options_.truncation_interval;
       store.truncation.tail_entries = options_.truncation_tail;
       store.consistency = {.interval = options_.consistency_interval, .patience = 30s};
+      // Nodes that joined are known by their certificates alone here.
+      store.peer_check = [](const PeerIdentity& peer, kv::StoreId from) {
+        return peer.common_name == StrCat("node-", from) ? absl::OkStatus() : absl::PermissionDeniedError(StrCat(peer.common_name, " is not store ", from));
+      };
     };
     options.on_fatal = [this, i](absl::Status why) { Ended(i, "stopped itself", why); };
     root->node = std::make_unique<kv::Node>(p.context(), p.runtime(), &root->transport, Engines(i), std::move(options));
@@ -174,16 +182,20 @@ void SimCluster::BootNode(int i) {
 }
 
 absl::Status SimCluster::Start() {
-  for (int i = 0; i < kNodes; ++i) {
+  for (int i = 0; i < nodes(); ++i) {
     SimProcess* process = node(i);
     RETURN_IF_ERROR(sim_.Run(
         process,
         [&](Context ctx) -> Task<absl::Status> {
-          co_return co_await kv::InitNodeStore(ctx, process->runtime(), Engines(i), kStorePath, kClusterId, static_cast<uint64_t>(i) + 1, kNodes);
+          const uint64_t id = static_cast<uint64_t>(i) + 1;
+          if (i < kNodes) co_return co_await kv::InitNodeStore(ctx, process->runtime(), Engines(i), kStorePath, kClusterId, id, kNodes);
+          kv::StoreIdent ident{.cluster_id = kClusterId, .node_id = id, .store_id = id, .members = {}};
+          for (uint64_t founder = 1; founder <= kNodes; ++founder) ident.members.push_back({.node_id = founder, .store_id = founder});
+          co_return co_await kv::InitJoiningStore(ctx, process->runtime(), Engines(i), kStorePath, std::move(ident));
         },
         60s));
   }
-  for (int i = 0; i < kNodes; ++i) BootNode(i);
+  for (int i = 0; i < nodes(); ++i) BootNode(i);
   for (SimProcess* p : {client_, ghost_}) {
     p->Boot([this](SimProcess& host) { return MakeClient(host, NodeIdentity(99)); });
   }
@@ -191,7 +203,9 @@ absl::Status SimCluster::Start() {
 }
 
 std::shared_ptr<void> SimCluster::MakeClient(SimProcess& process, PeerIdentity identity) {
-  return std::make_shared<ClientRoot>(process, std::move(identity), &channel_faults_, options_.coordinator);
+  std::vector<std::string> addresses;
+  for (int i = 0; i < nodes(); ++i) addresses.push_back(AddressOf(i));
+  return std::make_shared<ClientRoot>(process, std::move(identity), &channel_faults_, options_.coordinator, std::move(addresses));
 }
 
 kv::ClientDatabase* SimCluster::DatabaseOf(SimProcess* process) { return process->alive() ? process->root<ClientRoot>()->database.get() : nullptr; }
@@ -226,7 +240,7 @@ void SimCluster::Heal() {
   sim_.net().HealAll();
   sim_.net().SetDefaultLink(LinkProfile());
   channel_faults_.lose_answer = channel_faults_.duplicate = 0;
-  for (int i = 0; i < kNodes; ++i) {
+  for (int i = 0; i < nodes(); ++i) {
     if (node(i)->paused()) node(i)->Resume();
     node(i)->CrashAfterSteps(0);  // not after all
     node(i)->disk().faults = DiskFaults();
@@ -264,21 +278,16 @@ kv::v1::NodeStatusResponse SimCluster::StatusOf(int i) {
 std::string SimCluster::Metrics(int i) { return alive(i) && node(i)->root<NodeRoot>() != nullptr ? node(i)->root<NodeRoot>()->metrics.Render() : ""; }
 
 std::vector<std::string> SimCluster::UsedRanges() {
-  std::map<uint64_t, std::string> starts;
-  for (int i = 0; i < kNodes; ++i) {
-    const auto status = StatusOf(i);
-    for (const auto& range : status.range_list()) {
-      if (range.applied_index() > kv::kFirstIndex) starts[range.range_id()] = range.start_key();
-    }
-  }
   std::vector<std::string> out;
-  for (auto& [id, start] : starts) out.push_back(std::move(start));
+  for (auto& [id, all] : Ranges()) {
+    if (all.range.applied_index() > kv::kFirstIndex) out.push_back(all.range.start_key());
+  }
   return out;
 }
 
 std::vector<std::string> SimCluster::Problems() {
   std::vector<std::string> out;
-  for (int i = 0; i < kNodes; ++i) {
+  for (int i = 0; i < nodes(); ++i) {
     if (damaged(i)) continue;
     const auto status = StatusOf(i);
     for (const auto& range : status.range_list()) {
@@ -288,49 +297,85 @@ std::vector<std::string> SimCluster::Problems() {
   return out;
 }
 
-std::string SimCluster::DescribeLaggards() {
-  std::map<uint64_t, std::map<int, kv::v1::RangeStatus>> ranges;
-  for (int i = 0; i < kNodes; ++i) {
+std::map<uint64_t, SimCluster::RangeOnNodes> SimCluster::Ranges() {
+  std::map<uint64_t, RangeOnNodes> ranges;
+  for (int i = 0; i < nodes(); ++i) {
     const auto status = StatusOf(i);
-    for (const auto& range : status.range_list()) ranges[range.range_id()][i] = range;
+    for (const auto& range : status.range_list()) {
+      RangeOnNodes& all = ranges[range.range_id()];
+      if (all.replicas.empty() || range.generation() > all.range.generation()) all.range = range;
+      all.replicas[i] = range;
+    }
   }
+  return ranges;
+}
+
+std::string SimCluster::DescribeLaggards() {
   std::string out;
-  for (const auto& [id, replicas] : ranges) {
-    bool alike = replicas.size() == kNodes;
-    for (const auto& [i, r] : replicas) alike = alike && r.applied_index() == replicas.begin()->second.applied_index();
+  for (const auto& [id, all] : Ranges()) {
+    bool alike = static_cast<int>(all.replicas.size()) == all.range.replica_nodes_size();
+    for (const auto& [i, r] : all.replicas) alike = alike && r.applied_index() == all.range.applied_index();
     if (alike) continue;
-    StrAppend(&out, out.empty() ? "" : "; ", "range ", id, ":");
-    for (const auto& [i, r] : replicas) {
-      StrAppend(&out, " n", i + 1, " applied ", r.applied_index(), " of ", r.last_index(), " term ", r.term(), " leader n", r.leader_node(), r.leaseholder() ? " (leaseholder)" : "",
-                r.asleep() ? " asleep" : "", ",");
+    StrAppend(&out, out.empty() ? "" : "; ", "range ", id, " on");
+    for (uint64_t member : all.range.replica_nodes()) StrAppend(&out, " n", member);
+    out += ":";
+    for (const auto& [i, r] : all.replicas) {
+      StrAppend(&out, " n", i + 1, " generation ", r.generation(), " applied ", r.applied_index(), " of ", r.last_index(), " term ", r.term(), " leader n", r.leader_node(),
+                r.leaseholder() ? " (leaseholder)" : "", r.asleep() ? " asleep" : "", ",");
     }
   }
   return out;
 }
 
-std::string SimCluster::CompareReplicas() const {
-  int first = -1;
-  kv::storage::ModelMaps reference;
-  for (int i = 0; i < kNodes; ++i) {
-    const NodeHost& host = hosts_[static_cast<size_t>(i)];
-    if (host.damaged) continue;
-    if (!host.process->alive()) return StrCat("n", i + 1, " is down");
+namespace {
+
+// Versions (0) or locks (1) of the keys in [start, end).
+std::vector<std::pair<std::string, std::string>> RowsOf(const kv::storage::ModelMaps& maps, int cf, const kv::v1::RangeStatus& range) {
+  const std::string end = range.end_key().empty() ? std::string(1, '\xff') : range.end_key();
+  const auto& map = maps[static_cast<size_t>(cf)];
+  auto from = map.lower_bound(cf == 0 ? kv::storage::DataKeyBound(range.start_key()) : range.start_key());
+  auto to = map.lower_bound(cf == 0 ? kv::storage::DataKeyBound(end) : end);
+  return {from, to};
+}
+
+}  // namespace
+
+std::string SimCluster::CompareReplicas() {
+  std::vector<kv::storage::ModelMaps> maps(hosts_.size());
+  std::vector<std::array<size_t, 2>> rows(hosts_.size());  // in ranges
+  for (int i = 0; i < nodes(); ++i) {
+    if (hosts_[static_cast<size_t>(i)].damaged) continue;
+    if (!alive(i)) return StrCat("n", i + 1, " is down");
     std::optional<kv::storage::ModelMaps> state = StateOf(i);
     if (!state) return StrCat("n", i + 1, " has not opened its store");
-    kv::storage::ModelMaps maps = *std::move(state);
-    if (first < 0) {
-      first = i;
-      reference = std::move(maps);
-      continue;
+    maps[static_cast<size_t>(i)] = *std::move(state);
+  }
+  for (const auto& [id, all] : Ranges()) {
+    for (int cf : {0, 1}) {  // the third column family holds each replica's own state
+      int first = -1;
+      std::vector<std::pair<std::string, std::string>> reference;
+      for (uint64_t member : all.range.replica_nodes()) {
+        const int i = static_cast<int>(member) - 1;
+        if (hosts_[static_cast<size_t>(i)].damaged) continue;
+        auto here = RowsOf(maps[static_cast<size_t>(i)], cf, all.range);
+        rows[static_cast<size_t>(i)][static_cast<size_t>(cf)] += here.size();
+        if (first < 0) {
+          first = i;
+          reference = std::move(here);
+          continue;
+        }
+        auto [x, y] = std::mismatch(reference.begin(), reference.end(), here.begin(), here.end());
+        if (x == reference.end() && y == here.end()) continue;
+        const auto& key = x != reference.end() ? x->first : y->first;
+        return StrCat("range ", id, ": n", first + 1, " (", reference.size(), " rows) and n", i + 1, " (", here.size(), " rows) differ in ", cf == 0 ? "versions" : "locks", " at ",
+                      kv::keys::Pretty(key));
+      }
     }
-    for (int cf : {0, 1}) {  // versions and locks; the third holds each replica's own state
-      const auto &a = reference[static_cast<size_t>(cf)], &b = maps[static_cast<size_t>(cf)];
-      auto x = a.begin();
-      auto y = b.begin();
-      while (x != a.end() && y != b.end() && *x == *y) ++x, ++y;
-      if (x == a.end() && y == b.end()) continue;
-      const auto& key = x != a.end() ? x->first : y->first;
-      return StrCat("n", first + 1, " (", a.size(), " rows) and n", i + 1, " (", b.size(), " rows) differ in ", cf == 0 ? "versions" : "locks", " at ", kv::keys::Pretty(key));
+  }
+  for (int i = 0; i < nodes(); ++i) {
+    for (size_t cf : {0, 1}) {
+      const size_t there = maps[static_cast<size_t>(i)][cf].size(), inside = rows[static_cast<size_t>(i)][cf];
+      if (there != inside) return StrCat("n", i + 1, " holds ", there, cf == 0 ? " versions" : " locks", ", its ranges ", inside, " of them");
     }
   }
   return "";

@@ -1,6 +1,7 @@
 // A simulated KV cluster: three real nodes (kv/server/node.h: Raft, MVCC, transactions) on simulated hosts, and hosts of clients.
 //
 //   n1, n2, n3    Node over the model engine, or over RocksDB on the simulated disk; crash and restart keep what the disks kept
+//   n4, …         the same, of nodes that joined: they hold no range until one moves there
 //   client        the workloads' host: a database with a node's identity, so that they reach any key; never crashes
 //   ghost         like it, but dies in the middle of its transactions: what it leaves must not stay in the way
 //
@@ -10,6 +11,7 @@
 #define INSULA_TEST_SIM_CLUSTER_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -43,17 +45,19 @@ struct ClusterOptions {
   Duration consistency_interval = Duration::zero();
   kv::MergeOptions merge = {.enabled = false};
   kv::SplitOptions split = {.max_bytes = 0, .max_batches_per_second = 0};  // by themselves: not unless a test says so
+  int joining_nodes = 0;  // besides the three that found the cluster
 };
 
 class SimCluster {
  public:
-  static constexpr int kNodes = 3;
+  static constexpr int kNodes = 3;  // that found the cluster
 
   explicit SimCluster(const ClusterOptions& options);
   ~SimCluster();
 
   Simulation& sim() { return sim_; }
-  SimProcess* node(int i) { return hosts_[static_cast<size_t>(i)].process; }  // 0…2
+  SimProcess* node(int i) { return hosts_[static_cast<size_t>(i)].process; }  // 0…nodes() - 1
+  int nodes() const { return static_cast<int>(hosts_.size()); }
   SimProcess* client() { return client_; }
   static std::string AddressOf(int i);
   // Initialises the stores and starts everything.
@@ -87,8 +91,9 @@ class SimCluster {
 
   // Nodes that ended by themselves: why. Anything but full and failing disks, wrong clocks and damage is a violation.
   const std::vector<std::string>& ends() const { return ends_; }
-  // Empty: the state engines of all sound nodes hold the same versions and locks. Else what differs.
-  std::string CompareReplicas() const;
+  // Empty: the state engines of all sound nodes hold the same versions and locks of each range that they are a part of, and nothing
+  // else. Else what differs.
+  std::string CompareReplicas();
   // The ranges that anything ever happened to: their first keys.
   std::vector<std::string> UsedRanges();
   // What a sound node says of replicas that take no part.
@@ -113,6 +118,11 @@ class SimCluster {
   absl::StatusOr<std::unique_ptr<kv::storage::Engine>> OpenRocks(NodeHost* host, const std::string& path);
   std::optional<kv::storage::ModelMaps> StateOf(int i) const;
   kv::v1::NodeStatusResponse StatusOf(int i);
+  struct RangeOnNodes {
+    kv::v1::RangeStatus range;  // the newest that any node tells of
+    std::map<int, kv::v1::RangeStatus> replicas;
+  };
+  std::map<uint64_t, RangeOnNodes> Ranges();
 
   const ClusterOptions options_;
   Simulation sim_;

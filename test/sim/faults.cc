@@ -72,7 +72,7 @@ FaultPlan FaultPlan::OfSeed(uint64_t seed, const std::set<Fault>& allowed) {
 }
 
 Faults::Faults(SimCluster* cluster, FaultPlan plan, std::function<std::string(Random&)> random_key)
-    : cluster_(cluster), plan_(std::move(plan)), random_key_(std::move(random_key)), offset_(SimCluster::kNodes) {}
+    : cluster_(cluster), plan_(std::move(plan)), random_key_(std::move(random_key)), offset_(static_cast<size_t>(cluster->nodes())) {}
 
 void Faults::Begin() {
   if (plan_.Has(Fault::kSkew)) Inject(Fault::kSkew);
@@ -84,7 +84,7 @@ void Faults::Begin() {
 void Faults::End() {
   ended_ = true;
   cluster_->Heal();
-  for (int i = 0; i < SimCluster::kNodes; ++i) {
+  for (int i = 0; i < cluster_->nodes(); ++i) {
     cluster_->node(i)->JumpClock(-std::exchange(offset_[static_cast<size_t>(i)], Duration(0)));
     cluster_->node(i)->SetClockDrift(0);
   }
@@ -150,12 +150,12 @@ void Faults::SetLink() {
 }
 
 void Faults::InjectNetwork(Fault fault) {
-  const int a = RandomNode(), b = (a + 1 + static_cast<int>(random().Uniform(2))) % SimCluster::kNodes;
+  const int a = RandomNode(), b = (a + 1 + static_cast<int>(random().Uniform(static_cast<uint64_t>(cluster_->nodes() - 1)))) % cluster_->nodes();
   const std::string &here = cluster_->node(a)->name(), &there = cluster_->node(b)->name();
   std::vector<std::pair<std::string, std::string>> links;
   switch (fault) {
     case Fault::kPartition:
-      for (int other = 0; other < SimCluster::kNodes; ++other) {
+      for (int other = 0; other < cluster_->nodes(); ++other) {
         if (other != a) links.emplace_back(here, cluster_->node(other)->name());
       }
       // Clients may still reach it, or not.
@@ -197,7 +197,7 @@ void Faults::Partition(const std::vector<std::pair<std::string, std::string>>& l
 void Faults::InjectClock(Fault fault) {
   ++counts_[fault];
   if (fault == Fault::kSkew) {
-    for (int i = 0; i < SimCluster::kNodes; ++i) {
+    for (int i = 0; i < cluster_->nodes(); ++i) {
       JumpClock(i, Between(-kMostOffset, kMostOffset) - offset_[static_cast<size_t>(i)], Duration(0));
       cluster_->node(i)->SetClockDrift(static_cast<int64_t>(random().Uniform(2 * kMostDriftPpm + 1)) - kMostDriftPpm);
     }
@@ -235,7 +235,7 @@ void Faults::Crash(int node, bool at_step) {
 
 void Faults::CrashAll() {
   ++counts_[Fault::kCrashAll];
-  for (int i = 0; i < SimCluster::kNodes; ++i) {
+  for (int i = 0; i < cluster_->nodes(); ++i) {
     cluster_->Crash(i);
     cluster_->sim().At(Between(100ms, 1s), [this, i] { cluster_->Restart(i); });
   }
@@ -337,7 +337,7 @@ std::map<std::string, uint64_t> Faults::Counts() const {
   counts["answers lost"] = cluster_->channel_faults().answers_lost;
   counts["batches duplicated"] = cluster_->channel_faults().duplicates;
   counts["nodes that ended by themselves"] = cluster_->ends().size();
-  for (int i = 0; i < SimCluster::kNodes; ++i) {
+  for (int i = 0; i < cluster_->nodes(); ++i) {
     const DiskCounters& disk = cluster_->node(i)->disk().counters();
     counts["unsynced writes lost"] += disk.lost_writes;
     counts["last writes torn"] += disk.torn_writes;

@@ -88,7 +88,7 @@ class Faults {
  private:
   Random& random() { return cluster_->sim().random(); }
   Duration Between(Duration low, Duration high) { return cluster_->sim().Between(low, high); }
-  int RandomNode() { return static_cast<int>(random().Uniform(SimCluster::kNodes)); }
+  int RandomNode() { return static_cast<int>(random().Uniform(static_cast<uint64_t>(cluster_->nodes()))); }
   void Next();
   void Inject(Fault fault);
   void InjectNetwork(Fault fault);

@@ -14,7 +14,7 @@
 #include "kv/keys/keys.h"
 #include "test/sim/cluster.h"
 #include "test/sim/faults.h"
-#include "test/sim/split_nemesis.h"
+#include "test/sim/range_nemesis.h"
 #include "test/sim/workload.h"
 
 namespace insula::simtest {
@@ -47,7 +47,7 @@ ClusterOptions ClusterOfSeed(uint64_t seed, bool rocks) {
   options.rocks = rocks;
   options.write_buffer_bytes = 2 << (20 + random.Uniform(3));
   if (random.Chance(0.5)) options.consistency_interval = Duration(500'000'000 + random.Uniform(8'000'000'000));
-  SplitNemesis::Tune(seed, &options);
+  RangeNemesis::Tune(seed, &options);
   return options;
 }
 
@@ -92,17 +92,17 @@ class Run {
     }
     auto random_key = [this](Random& random) { return workloads_[random.Uniform(workloads_.size())]->RandomKey(random); };
     faults_ = std::make_unique<Faults>(cluster_.get(), plan_, random_key);
-    if (SplitNemesis::In(options.seed)) cuts_ = std::make_unique<SplitNemesis>(cluster_.get(), options.seed, random_key);
+    ranges_ = std::make_unique<RangeNemesis>(cluster_.get(), options.seed, random_key);
   }
 
   RunResult Go() {
     if (Begin()) {
       if (!options_.faults.empty()) faults_->Begin();
-      if (cuts_ != nullptr) cuts_->Begin();
+      ranges_->Begin();
       for (auto& workload : workloads_) workload->Start();
       sim().RunFor(kFaultTime);
       faults_->End();
-      if (cuts_ != nullptr) cuts_->End();
+      ranges_->End();
       Finish();
     }
     Conclude();
@@ -207,9 +207,7 @@ class Run {
       for (const auto& [what, n] : workloads_[i]->counts()) result_.counts[StrCat(names_[i], ": ", what)] += n;
     }
     result_.faults = faults_->Counts();
-    if (cuts_ != nullptr) {
-      for (const auto& [what, n] : cuts_->Counts()) result_.counts[what] += n;
-    }
+    for (const auto& [what, n] : ranges_->Counts()) result_.counts[what] += n;
     result_.trace_hash = sim().trace_hash();
     result_.virtual_seconds = std::chrono::duration<double>(sim().elapsed()).count();
   }
@@ -222,7 +220,7 @@ class Run {
   std::vector<std::string> names_;
   std::vector<std::unique_ptr<Workload>> workloads_;
   std::unique_ptr<Faults> faults_;
-  std::unique_ptr<SplitNemesis> cuts_;  // null: the seed has none
+  std::unique_ptr<RangeNemesis> ranges_;
   std::unique_ptr<SimCluster> cluster_;  // last: its processes' tasks use the rest
 };
 

@@ -26,7 +26,7 @@ struct RunOptions {
   std::string workload;  // "": the seed chooses
   std::set<Fault> faults = DefaultFaults();  // that the seed may choose; without any, there is no crash and no partition either
   std::optional<fault::Mutation> mutation;  // a deliberate bug (base/fault/mutation.h)
-  std::optional<bool> rocks;                // the state engine is RocksDB; nullopt: the seed chooses, one in 20
+  std::optional<bool> rocks = std::nullopt;                // the state engine is RocksDB; nullopt: the seed chooses, one in 20
   std::ostream* trace = nullptr;            // RunSeed only
 };
 

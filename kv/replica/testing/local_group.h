@@ -3,13 +3,16 @@
 #define INSULA_KV_REPLICA_TESTING_LOCAL_GROUP_H_
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "base/async/context.h"
 #include "base/async/task.h"
 #include "base/async/wait.h"
 #include "base/hlc/hlc.h"
+#include "kv/multiraft/conf_change.h"
 #include "kv/multiraft/range_group.h"
 #include "kv/storage/engine.h"
 
@@ -95,6 +98,7 @@ class LocalGroup : public RangeGroup {
       served_ = std::max(served_, command.merge->served);
       if (on_merge_) on_merge_(*command.merge);
     }
+    if (command.change) descriptor_ = command.change->range;
     machine_->AfterApply({&command, applied_, lease_.sequence, true});
     if (on_applied) on_applied();
     if (command.split) {
@@ -105,6 +109,23 @@ class LocalGroup : public RangeGroup {
     if (!lose_answer) co_return ApplyResult{applied_, lease_.sequence};
     lose_answer = false;
     co_return absl::UnknownError("the answer got lost");
+  }
+  // There is no consensus: the replicas are what the descriptor says, and all of them follow closely.
+  Task<absl::StatusOr<ApplyResult>> ProposeChange(Context ctx, Command command) override {
+    auto change = ConfChangeBetween(descriptor_, command.change->range);
+    if (!change.ok()) co_return change.status();
+    co_return co_await Propose(std::move(ctx), std::move(command));
+  }
+  bool IsCaughtUp(ReplicaId replica) const override { return !behind.contains(replica); }
+  Task<absl::Status> AwaitCaughtUp(Context ctx, ReplicaId replica) override {
+    while (!IsCaughtUp(replica)) {
+      if (absl::Status s = co_await Sleep(ctx, 10ms); !s.ok()) co_return s;
+    }
+    co_return absl::OkStatus();
+  }
+  Task<absl::Status> Evict(Context, StoreId store, ReplicaId next_replica) override {
+    evicted[store] = next_replica;
+    co_return absl::OkStatus();
   }
   // To itself, as if another replica had it for a moment.
   Task<absl::Status> TransferLease(Context, StoreId) override {
@@ -134,6 +155,8 @@ class LocalGroup : public RangeGroup {
   absl::Status next_proposal_error;
   absl::Status disk;
   std::function<void()> on_applied;  // after each entry
+  std::set<ReplicaId> behind;        // replicas that do not follow
+  std::map<StoreId, ReplicaId> evicted;
 
  private:
   v1::RangeDescriptor descriptor_;

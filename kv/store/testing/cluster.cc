@@ -8,8 +8,11 @@
 #include "base/status_macros.h"
 #include "base/strings.h"
 #include "gtest/gtest.h"
+#include "kv/api/error.h"
+#include "kv/api/request.h"
 #include "kv/multiraft/range_state.h"
 #include "kv/mvcc/mvcc.h"
+#include "kv/replica/replica.h"
 #include "kv/storage/data_key.h"
 #include "kv/store/bootstrap.h"
 
@@ -29,7 +32,7 @@ PeerIdentity NodeIdentity(int i) {
 
 std::vector<StoreMember> Members() {
   std::vector<StoreMember> members;
-  for (uint64_t i = 1; i <= TestCluster::kNodes; ++i) members.push_back({i, i});
+  for (uint64_t i = 1; i <= TestCluster::kMembers; ++i) members.push_back({i, i});
   return members;
 }
 
@@ -52,8 +55,15 @@ struct TestCluster::NodeRoot {
   bool started = false;
 };
 
-TestCluster::TestCluster(uint64_t seed, TestOptions options) : sim_(seed), options_(options), disks_(kNodes), trouble_(kNodes) {
-  for (int i = 0; i < kNodes; ++i) nodes_.push_back(sim_.AddProcess(StrCat("n", i + 1)));
+TestCluster::TestCluster(uint64_t seed, TestOptions options) : sim_(seed), options_(options), disks_(options.nodes), trouble_(options.nodes) {
+  for (int i = 0; i < nodes(); ++i) nodes_.push_back(sim_.AddProcess(StrCat("n", i + 1)));
+  if (!options_.real_replicas) return;
+  options_.factory = [this](SimProcess& process, Store*, RangeGroup* group) {
+    ReplicaDeps deps;
+    deps.executor = process.runtime().executor;
+    deps.learner_patience = options_.learner_patience;
+    return MakeReplica(group, std::move(deps));
+  };
 }
 TestCluster::~TestCluster() = default;
 
@@ -70,6 +80,11 @@ std::shared_ptr<void> TestCluster::Boot(SimProcess& process, int i) {
     return std::make_unique<TestMachine>(group);
   };
   options.consistency.interval = options_.consistency_interval;
+  // Stores that join are known by their certificates alone here.
+  options.peer_check = [](const PeerIdentity& peer, StoreId store) {
+    return peer.common_name == StrCat("node-", store) ? absl::OkStatus() : absl::PermissionDeniedError(StrCat(peer.common_name, " is not store ", store));
+  };
+  options.snapshot_bytes_per_second = options_.snapshot_bytes_per_second;
   options.truncation = options_.truncation;
   options.log_segment_bytes = options_.log_segment_bytes;
   options.log_cache_bytes = options_.log_cache_bytes;
@@ -94,7 +109,7 @@ Store* TestCluster::store(int i) {
 }
 
 void TestCluster::InitAll() {
-  for (int i = 0; i < kNodes; ++i) {
+  for (int i = 0; i < nodes(); ++i) {
     absl::Status s = sim_.Run(
         nodes_[i],
         [&](Context ctx) -> Task<absl::Status> {
@@ -102,7 +117,12 @@ void TestCluster::InitAll() {
           CO_RETURN_IF_ERROR(runtime.files->CreateDirs("/data"));
           CO_RETURN_IF_ERROR(runtime.files->SyncDir("/"));
           auto engines = [&](const std::string&) { return storage::OpenModelEngine(&nodes_[i]->random(), &disks_[i]); };
-          CO_RETURN_IF_ERROR(co_await InitStore(ctx, runtime, engines, kDir, {.cluster_id = "test", .node_id = static_cast<uint64_t>(i + 1), .store_id = static_cast<uint64_t>(i + 1), .members = Members()}));
+          StoreIdent ident{.cluster_id = "test", .node_id = static_cast<uint64_t>(i + 1), .store_id = static_cast<uint64_t>(i + 1), .members = Members()};
+          if (i < kMembers) {
+            CO_RETURN_IF_ERROR(co_await InitStore(ctx, runtime, engines, kDir, ident));
+          } else {
+            CO_RETURN_IF_ERROR(co_await InitJoiningStore(ctx, runtime, engines, kDir, ident));
+          }
           co_return runtime.files->SyncDir("/data");
         },
         10s);
@@ -117,8 +137,8 @@ void TestCluster::Start(int i) {
 
 void TestCluster::StartAll() {
   if (!initialised_) InitAll();
-  for (int i = 0; i < kNodes; ++i) Start(i);
-  for (int i = 0; i < kNodes; ++i) ASSERT_TRUE(WaitReady(i)) << "node " << i + 1 << ": " << trouble_[i];
+  for (int i = 0; i < nodes(); ++i) Start(i);
+  for (int i = 0; i < nodes(); ++i) ASSERT_TRUE(WaitReady(i)) << "node " << i + 1 << ": " << trouble_[i];
 }
 
 void TestCluster::Crash(int i) {
@@ -132,7 +152,7 @@ bool TestCluster::WaitReady(int i, Duration limit) {
 }
 
 int TestCluster::Leaseholder(RangeId range) {
-  for (int i = 0; i < kNodes; ++i) {
+  for (int i = 0; i < nodes(); ++i) {
     Store* s = store(i);
     if (s == nullptr) continue;
     auto group = s->Find(range);
@@ -167,7 +187,7 @@ absl::Status TestCluster::Write(RangeId range, const std::string& key, const std
   const MonoTime end = sim_.now() + limit;
   for (int turn = 0; sim_.now() < end; ++turn) {
     int node = Leaseholder(range);
-    if (node < 0) node = turn % kNodes;
+    if (node < 0) node = turn % nodes();
     if (store(node) == nullptr) {
       sim_.RunFor(10ms);
       continue;
@@ -207,7 +227,7 @@ absl::Status TestCluster::Split(RangeId range, RangeId right, const std::string&
           split.right.set_start_key(key);
           split.left.set_end_key(key);
           split.served = store(node)->clock().Now();
-          if (options_.factory) {  // real replicas keep statistics
+          if (options_.factory && !options_.real_replicas) {  // replicas that are written to keep statistics
             mvcc::Outcome counted = mvcc::ComputeStats(*group->engine().NewReader(), key, split.right.end_key(), &split.right_stats);
             if (!counted.ok()) co_return counted.status();
           }
@@ -223,7 +243,7 @@ absl::StatusOr<TestCluster::FrozenRight> TestCluster::Freeze(RangeId right, Dura
   const MonoTime end = sim_.now() + limit;
   while (sim_.now() < end) {
     std::string key;
-    for (int i = 0; i < kNodes; ++i) {
+    for (int i = 0; i < nodes(); ++i) {
       auto group = store(i) == nullptr ? nullptr : store(i)->Find(right);
       if (group != nullptr && group->initialized()) key = group->descriptor().start_key();
     }
@@ -255,7 +275,7 @@ absl::Status TestCluster::MergeFrozen(RangeId left, const FrozenRight& right, Du
     int node = Leaseholder(left);
     if (node < 0) {
       std::string key;
-      for (int i = 0; i < kNodes && key.empty(); ++i) {
+      for (int i = 0; i < nodes() && key.empty(); ++i) {
         auto group = store(i) == nullptr ? nullptr : store(i)->Find(left);
         if (group != nullptr && group->initialized()) key = group->descriptor().start_key();
       }
@@ -291,6 +311,74 @@ absl::Status TestCluster::Merge(RangeId left, RangeId right) {
   return frozen.ok() ? MergeFrozen(left, *frozen) : frozen.status();
 }
 
+// -------------------------------------------------------------------------------------------------------------- replicas
+
+v1::RangeDescriptor TestCluster::Descriptor(RangeId range) {
+  v1::RangeDescriptor newest;
+  for (int i = 0; i < nodes(); ++i) {
+    auto group = store(i) == nullptr ? nullptr : store(i)->Find(range);
+    if (group != nullptr && group->initialized() && group->descriptor().generation() > newest.generation()) newest = group->descriptor();
+  }
+  return newest;
+}
+
+bool TestCluster::IsClean(int i, RangeId range) {
+  if (store(i) == nullptr || store(i)->Find(range) != nullptr || store(i)->log().Replica(range) != 0) return false;
+  auto loaded = LoadRange(*store(i)->engine().NewReader(), range);
+  CHECK_OK(loaded.status());
+  return !loaded->has_value() && store(i)->log().open_redos().empty();
+}
+
+absl::Status TestCluster::Admin(RangeId range, const v1::BatchRequest& batch, Duration limit) {
+  const MonoTime end = sim_.now() + limit;
+  absl::Status last = absl::AbortedError("nobody leads");
+  for (int turn = 0; sim_.now() < end; ++turn) {
+    int node = Leaseholder(range);
+    if (node < 0) node = turn % nodes();
+    auto group = store(node) == nullptr ? nullptr : store(node)->Find(range);
+    if (group == nullptr || !group->initialized()) {
+      sim_.RunFor(10ms);
+      continue;
+    }
+    const uint64_t incarnation = nodes_[node]->incarnation();
+    auto answer = std::make_shared<std::optional<v1::BatchResponse>>();
+    nodes_[node]->Spawn([answer, batch, replica = ReplicaOf(*group)](Context ctx) -> Task<void> { *answer = co_await replica->Execute(ctx, batch); });
+    group.reset();
+    sim_.RunUntil([&] { return answer->has_value() || !nodes_[node]->alive() || nodes_[node]->incarnation() != incarnation; }, end - sim_.now());
+    if (answer->has_value()) {
+      if (!(*answer)->has_error()) return absl::OkStatus();
+      last = FromKvError((*answer)->error());
+      const v1::Error& error = (*answer)->error();
+      if (!error.has_not_leaseholder() && !error.has_unavailable() && !error.has_range_mismatch() && !error.has_ambiguous()) return last;
+    }
+    sim_.RunFor(50ms);
+  }
+  return last;
+}
+
+absl::Status TestCluster::Change(RangeId range, std::vector<int> add, std::vector<int> remove, Duration limit) {
+  v1::BatchRequest batch;
+  batch.mutable_header()->set_version(kBatchVersion);
+  auto* change = batch.add_requests()->mutable_admin_change_replicas();
+  change->set_key(Descriptor(range).start_key());
+  auto name = [](v1::ReplicaTarget* target, int i) {
+    target->set_node_id(static_cast<uint64_t>(i + 1));
+    target->set_store_id(static_cast<uint64_t>(i + 1));
+  };
+  for (int i : add) name(change->add_add(), i);
+  for (int i : remove) name(change->add_remove(), i);
+  return Admin(range, batch, limit);
+}
+
+absl::Status TestCluster::TransferLease(RangeId range, int to, Duration limit) {
+  v1::BatchRequest batch;
+  batch.mutable_header()->set_version(kBatchVersion);
+  auto* transfer = batch.add_requests()->mutable_admin_transfer_lease();
+  transfer->set_key(Descriptor(range).start_key());
+  transfer->set_store_id(static_cast<uint64_t>(to + 1));
+  return Admin(range, batch, limit);
+}
+
 std::optional<std::string> TestCluster::Read(int i, const std::string& key) {
   std::string value;
   auto found = store(i)->engine().NewReader()->Get(storage::ColumnFamily::kData, TestRow(key), &value);
@@ -300,7 +388,7 @@ std::optional<std::string> TestCluster::Read(int i, const std::string& key) {
 
 std::string TestCluster::Progress(RangeId range) {
   std::string out;
-  for (int i = 0; i < kNodes; ++i) {
+  for (int i = 0; i < nodes(); ++i) {
     StrAppend(&out, "node ", i + 1, ": ");
     auto group = store(i) == nullptr ? nullptr : store(i)->Find(range);
     if (group == nullptr) {
@@ -325,9 +413,11 @@ bool TestCluster::CatchesUp(RangeId range, Duration limit) {
   return sim_.RunUntil(
       [&] {
         std::set<uint64_t> applied;
-        for (int i = 0; i < kNodes; ++i) {
+        const v1::RangeDescriptor newest = Descriptor(range);
+        for (int i = 0; i < nodes(); ++i) {
           if (!nodes_[i]->alive()) continue;
           if (store(i) == nullptr) return false;
+          if (ReplicaOn(newest, static_cast<StoreId>(i + 1)) == nullptr) continue;
           auto group = store(i)->Find(range);
           if (group == nullptr || !group->initialized()) return false;
           applied.insert(group->applied_index());
@@ -353,8 +443,8 @@ std::string TestCluster::Dump(int i, RangeId range) {
 
 void TestCluster::CheckReplicasAgree(RangeId range) {
   std::optional<std::string> first;
-  for (int i = 0; i < kNodes; ++i) {
-    if (store(i) == nullptr) continue;
+  for (int i = 0; i < nodes(); ++i) {
+    if (store(i) == nullptr || !IsMember(i, range)) continue;
     std::string dump = Dump(i, range);
     if (!first.has_value()) first = dump;
     EXPECT_EQ(*first, dump) << "range " << range << " on node " << i + 1;
@@ -364,7 +454,7 @@ void TestCluster::CheckReplicasAgree(RangeId range) {
 void TestCluster::CheckLeases(const std::vector<RangeId>& ranges) {
   for (RangeId range : ranges) {
     std::vector<int> holders;
-    for (int i = 0; i < kNodes; ++i) {
+    for (int i = 0; i < nodes(); ++i) {
       Store* s = store(i);
       if (s == nullptr) continue;
       auto group = s->Find(range);

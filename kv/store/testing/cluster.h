@@ -1,5 +1,6 @@
-// Three stores in the simulator, with a state machine that keeps what commands say and nothing else: for tests of consensus and of
-// stores, below kv/replica.
+// Stores in the simulator, with a state machine that keeps what commands say and nothing else: for tests of consensus and of stores,
+// below kv/replica. Three found the cluster; more may join it, without a range at first. With `real_replicas` the state machines are
+// kv/replica's, without a way to other ranges: for changes of replicas.
 //
 //   TestCluster cluster(seed);
 //   cluster.StartAll();
@@ -21,6 +22,7 @@
 #include "absl/status/statusor.h"
 #include "base/sim/simulation.h"
 #include "kv/api/sender.h"
+#include "kv/multiraft/range_state.h"
 #include "kv/storage/model_engine.h"
 #include "kv/store/store.h"
 
@@ -48,21 +50,26 @@ struct TestOptions {
   uint64_t log_segment_bytes = 64 << 10;
   uint64_t log_cache_bytes = 32 << 20;
   Duration max_offset = kDefaultMaxOffset;
-  Duration consistency_interval = Duration::zero();  // replicas are compared by hand only
+  int nodes = 3;
   // Makes the replicas, and a way to them for the store's own work; empty: test machines, and none.
   std::function<std::unique_ptr<RangeStateMachine>(SimProcess& process, Store* store, RangeGroup* group)> factory;
   std::function<Sender*(Store* store)> sender;
+  bool real_replicas = false;  // a factory of kv/replica's, without a way to other ranges
+  Duration learner_patience = std::chrono::seconds(120);      // real_replicas
+  Duration consistency_interval = Duration::zero();           // replicas are compared by hand only
+  uint64_t snapshot_bytes_per_second = 0;
 };
 
 class TestCluster {
  public:
-  static constexpr int kNodes = 3;
+  static constexpr int kMembers = 3;  // that found the cluster
 
   explicit TestCluster(uint64_t seed, TestOptions options = {});
   ~TestCluster();
 
   Simulation& sim() { return sim_; }
   SimProcess& Node(int i) { return *nodes_[i]; }  // 0-based
+  int nodes() const { return options_.nodes; }
   storage::ModelDisk& disk(int i) { return disks_[i]; }
   // Null while the node is down or still starting.
   Store* store(int i);
@@ -95,9 +102,18 @@ class TestCluster {
   absl::StatusOr<FrozenRight> Freeze(RangeId right, Duration limit = std::chrono::seconds(30));
   absl::Status MergeFrozen(RangeId left, const FrozenRight& right, Duration limit = std::chrono::seconds(30));
   absl::Status Merge(RangeId left, RangeId right);
+  // Changes the replicas of `range` as a client would, wherever it is led, until it is done or refused (real_replicas). Nodes are named.
+  absl::Status Change(RangeId range, std::vector<int> add, std::vector<int> remove, Duration limit = std::chrono::seconds(60));
+  absl::Status TransferLease(RangeId range, int to, Duration limit = std::chrono::seconds(30));
+  // The newest descriptor of `range` that a running store has applied; empty: none has any.
+  v1::RangeDescriptor Descriptor(RangeId range);
+  // Whether the store of node `i` has a replica by that descriptor.
+  bool IsMember(int i, RangeId range) { return ReplicaOn(Descriptor(range), static_cast<StoreId>(i + 1)) != nullptr; }
+  // Whether nothing is left on store `i` of a range that it is not part of: no group, no row, and a tombstone.
+  bool IsClean(int i, RangeId range);
   // What store `i` shows of `key`; nullopt: nothing.
   std::optional<std::string> Read(int i, const std::string& key);
-  // Waits until all replicas of `range` on running nodes have applied the same index.
+  // Waits until all replicas of `range` (by its newest descriptor) on running nodes have applied the same index.
   bool WaitCaughtUp(RangeId range, Duration limit = std::chrono::seconds(60));
   // Where each replica stands, for messages of failed tests.
   std::string Progress(RangeId range);
@@ -110,6 +126,7 @@ class TestCluster {
  private:
   struct NodeRoot;
   bool CatchesUp(RangeId range, Duration limit);
+  absl::Status Admin(RangeId range, const v1::BatchRequest& batch, Duration limit);
   std::shared_ptr<void> Boot(SimProcess& process, int i);
 
   Simulation sim_;
