@@ -16,6 +16,7 @@
 namespace insula::kv {
 namespace {
 constexpr Duration kApplyRetry = std::chrono::milliseconds(500);
+constexpr Duration kElectionByOthers = std::chrono::seconds(1);  // than the left side's leaseholder, who may have stopped leading just now
 }  // namespace
 
 // ----------------------------------------------------------------------------------------------------------------- appends
@@ -353,6 +354,9 @@ Task<void> RaftGroup::ApplySplit(raft::Entry entry, std::shared_ptr<Proposal> mi
   RaftGroup* right = host_->lifecycle().FinishSplit(split);
   machine_->AfterApply({.command = &command, .index = entry.index, .term = entry.term, .mine = mine != nullptr});
   machine_->AfterSplit(split, right == nullptr ? nullptr : right->state_machine());
+  // A follower that missed the split and got a snapshot of the left side alone has nothing of the right side until that has a leader;
+  // nobody may ask for it for long.
+  if (right != nullptr) host_->WantElection(right, lease_.sequence != 0 ? Duration::zero() : kElectionByOthers);
   EndTrigger(entry, mine);
 }
 

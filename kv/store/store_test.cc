@@ -293,6 +293,23 @@ TEST_F(StoreTest, ASplitMakesTwoRangesEverywhere) {
   EXPECT_GT(cluster.store(holder)->Find(1000)->CheckLease({}).lease.start.bits, 0u);
 }
 
+// Else whoever missed the split, and got the left side alone by a snapshot, would have nothing of the right side.
+TEST_F(StoreTest, TheRightSideOfASplitHasALeaderBeforeAnybodyAsks) {
+  TestOptions options;
+  options.truncation = {.flush_log_bytes = 4 << 10, .check_interval = 50ms, .tail_entries = 2, .keep_bytes = 1 << 10};
+  TestCluster cluster(41, options);
+  cluster.StartAll();
+  ASSERT_TRUE(cluster.Write(kRange, Key("z"), "1").ok());
+  const int behind = (cluster.Leaseholder(kRange) + 1) % 3;
+  cluster.Crash(behind);
+  ASSERT_TRUE(cluster.Split(kRange, 1000, Key("m")).ok());
+  EXPECT_TRUE(cluster.sim().RunUntil([&] { return cluster.Leaseholder(1000) >= 0; }, 10s));
+  for (int i = 0; i < 60; ++i) ASSERT_TRUE(cluster.Write(kRange, Key(StrCat("k", i)), std::string(100, 'v')).ok());
+  cluster.Restart(behind);
+  ASSERT_TRUE(cluster.WaitReady(behind)) << cluster.trouble(behind);
+  EXPECT_TRUE(cluster.sim().RunUntil([&] { return cluster.Read(behind, Key("z")) == "1" && cluster.store(behind)->Find(1000) != nullptr; }, 60s));
+}
+
 TEST_F(StoreTest, ASplitSurvivesACrashAtAnyStep) {
   for (uint64_t round = 0; round < 40; ++round) {
     TestCluster cluster(100 + round);
