@@ -442,6 +442,35 @@ TEST_F(ReplicasTest, ASplitLeavesAloneWhatWasRemovedFromItsRightSide) {
   EXPECT_EQ(cluster.Read(behind, Key("a")), "a");
 }
 
+TEST_F(ReplicasTest, WhatSplitFromARemovedReplicaStaysThroughACrash) {
+  // The engine has flushed nothing when the left side's replica goes, so on disk the split is in its log alone.
+  for (uint64_t steps = 1; steps < 16; ++steps) {
+    SCOPED_TRACE(StrCat("crash after ", steps, " steps"));
+    TestCluster cluster(41, Options());
+    cluster.StartAll();
+    for (const char* k : {"a", "m"}) ASSERT_TRUE(cluster.Write(kRange, Key(k), k).ok());
+    ASSERT_TRUE(cluster.Split(kRange, 1000, Key("m")).ok());
+    ASSERT_TRUE(cluster.Write(1000, Key("z"), "z").ok());
+    ASSERT_TRUE(cluster.WaitCaughtUp(1000));
+    const int goes = Follower(cluster);
+    cluster.sim().net().Isolate(cluster.Node(goes).name());
+    cluster.sim().RunFor(2s);
+    absl::Status s = cluster.Change(kRange, {3}, {goes});
+    ASSERT_TRUE(s.ok()) << s;
+    cluster.sim().net().HealAll();
+    ASSERT_TRUE(cluster.sim().RunUntil([&] { return cluster.store(goes)->Find(kRange) == nullptr; }, 60s));
+    cluster.Node(goes).CrashAfterSteps(steps);
+    ASSERT_TRUE(cluster.sim().RunUntil([&] { return !cluster.Node(goes).alive(); }, 60s));
+    cluster.Restart(goes);
+    ASSERT_TRUE(cluster.WaitReady(goes)) << cluster.trouble(goes);
+    std::set<int> left = {0, 1, 2, 3};
+    left.erase(goes);
+    ExpectSettles(cluster, left);
+    ExpectSettles(cluster, {0, 1, 2}, 1000);
+    for (const char* k : {"m", "z"}) EXPECT_EQ(cluster.Read(goes, Key(k)), k);
+  }
+}
+
 // ------------------------------------------------------------------------------------------------------------------- at random
 
 class ReplicasChaosTest : public ReplicasTest, public testing::WithParamInterface<int> {

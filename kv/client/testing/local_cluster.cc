@@ -59,7 +59,11 @@ LocalCluster::LocalCluster(Executor* executor, std::vector<std::string> split_ke
     range.set_start_key(starts[i]);
     if (i + 1 < starts.size()) range.set_end_key(starts[i + 1]);
     range.set_generation(1);
-    range.add_replicas()->set_node_id(1);
+    v1::ReplicaDescriptor* replica = range.add_replicas();
+    replica->set_node_id(1);
+    replica->set_store_id(1);
+    replica->set_replica_id(1);
+    range.set_next_replica_id(2);
     mvcc::PutCommitted(&meta, keys::Meta2Key(range.end_key()), range.SerializeAsString(), clock_.Now(), nullptr);
   }
   std::string counter;

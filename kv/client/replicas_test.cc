@@ -1,0 +1,120 @@
+// Changes of a range's replicas beside what else happens to ranges, over ranges without consensus in one process. That the replicas
+// themselves come and go is kv/store's replicas_test.
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "kv/api/error.h"
+#include "kv/api/request.h"
+#include "kv/api/testing/test_loop.h"
+#include "kv/client/testing/local_cluster.h"
+#include "kv/replica/removed.h"
+#include "tenant/tenant.h"
+
+namespace insula::kv {
+namespace {
+
+constexpr uint64_t kKeyspace = 9;
+std::string K(std::string_view key) { return KeyspacePrefix(kKeyspace).append(key); }
+
+class ReplicasTest : public testing::Test {
+ protected:
+  ReplicasTest() {
+    v1::BatchRequest split = NewBatch();
+    split.add_requests()->mutable_admin_split()->set_split_key(K("m"));
+    Ask(split);
+  }
+  ~ReplicasTest() override {
+    db_.reset();
+    loop_.RunUntilIdle();
+  }
+
+  static v1::BatchRequest NewBatch() {
+    v1::BatchRequest batch;
+    batch.mutable_header()->set_version(kBatchVersion);
+    return batch;
+  }
+  // A replica more of the range that holds `key`, on store `store`.
+  static v1::BatchRequest AddTo(std::string key, uint64_t store) {
+    v1::BatchRequest batch = NewBatch();
+    auto* change = batch.add_requests()->mutable_admin_change_replicas();
+    change->set_key(std::move(key));
+    change->add_add()->set_node_id(store);
+    change->mutable_add(0)->set_store_id(store);
+    return batch;
+  }
+  static v1::BatchRequest RemoveFrom(std::string key, uint64_t store) {
+    v1::BatchRequest batch = NewBatch();
+    auto* change = batch.add_requests()->mutable_admin_change_replicas();
+    change->set_key(std::move(key));
+    change->add_remove()->set_node_id(store);
+    change->mutable_remove(0)->set_store_id(store);
+    return batch;
+  }
+  static v1::BatchRequest MergeAt(std::string key) {
+    v1::BatchRequest batch = NewBatch();
+    batch.add_requests()->mutable_admin_merge()->set_key(std::move(key));
+    return batch;
+  }
+  v1::BatchResponse Try(const v1::BatchRequest& batch, Duration limit = 30s) { return loop_.Run(db_->sender().Send(ctx_.WithTimeout(limit), batch)); }
+  void Ask(const v1::BatchRequest& batch) {
+    v1::BatchResponse response = Try(batch);
+    EXPECT_FALSE(response.has_error()) << response.error().ShortDebugString();
+  }
+  const v1::RangeDescriptor& RangeOf(std::string_view key) { return cluster_.group_of(K(key)).descriptor(); }
+
+  TestLoop loop_;
+  Context ctx_ = loop_.ctx();
+  LocalCluster cluster_{&loop_, {KeyspacePrefix(kKeyspace), KeyspacePrefix(kKeyspace + 1)}};
+  std::unique_ptr<ClientDatabase> db_ = cluster_.NewDatabase();
+};
+
+TEST_F(ReplicasTest, AddressesFollowAChange) {
+  Ask(AddTo(K("x"), 2));
+  ASSERT_EQ(RangeOf("x").replicas_size(), 2);
+  loop_.RunFor(1s);
+  EXPECT_EQ(cluster_.pending_addresses(), 0u);
+  auto located = loop_.Run(cluster_.NewDatabase()->sender().Locate(ctx_, K("x")));
+  ASSERT_TRUE(located.ok());
+  EXPECT_EQ(located->SerializeAsString(), RangeOf("x").SerializeAsString());
+  Ask(RemoveFrom(K("x"), 2));
+  EXPECT_EQ(RangeOf("x").replicas_size(), 1);
+  loop_.RunFor(1s);
+  EXPECT_EQ(cluster_.group_of(K("x")).evicted.at(2), 3u);
+  EXPECT_TRUE(LoadRemoved(*cluster_.group_of(K("x")).engine().NewReader(), RangeOf("x").range_id())->empty());
+}
+
+TEST_F(ReplicasTest, ARangeThatIsFrozenForAMergeDoesNotChange) {
+  v1::BatchRequest batch = NewBatch();
+  auto* subsume = batch.add_requests()->mutable_subsume();
+  subsume->set_key(K("m"));
+  *subsume->mutable_left() = RangeOf("b");
+  *subsume->mutable_right() = RangeOf("x");
+  subsume->set_merge_id(std::string(16, 'i'));
+  Ask(batch);
+  const uint64_t generation = RangeOf("x").generation();
+  EXPECT_TRUE(Try(AddTo(K("x"), 2), 1s).has_error());
+  EXPECT_EQ(RangeOf("x").generation(), generation) << "whoever takes it in counts on what it froze";
+  Ask(AddTo(K("x"), 2));  // it sets itself free
+  EXPECT_EQ(RangeOf("x").replicas_size(), 2);
+}
+
+TEST_F(ReplicasTest, ARangeIsNotTakenInWhileOneOfItsRemovedReplicasIsStillToBeTold) {
+  LocalGroup& right = cluster_.group_of(K("x"));
+  auto note = [&](const RemovedReplicas& removed) {
+    storage::WriteBatch rows;
+    PutRemoved(&rows, right.range_id(), removed);
+    ASSERT_TRUE(right.engine().Write(rows).ok());
+  };
+  note({{7, 3}});
+  EXPECT_TRUE(Try(MergeAt(K("b")), 5s).has_error());
+  ASSERT_NE(RangeOf("b").range_id(), RangeOf("x").range_id());
+  note({});
+  Ask(MergeAt(K("b")));
+  EXPECT_EQ(RangeOf("b").range_id(), RangeOf("x").range_id());
+}
+
+}  // namespace
+}  // namespace insula::kv
