@@ -285,7 +285,8 @@ void Connection::Send(int from, uint64_t detail, Executor::Function fn) {
 
 void Connection::Dispatch(int to, uint64_t detail, Executor::Function fn) {
   Side& theirs = sides_[to];
-  MonoTime when = std::max(net_->sim()->now() + net_->Latency(host(1 - to), host(to)) + skew_, theirs.last_arrival);
+  const Duration skew = std::min(skew_, net_->link(sides_[0].process->name(), sides_[1].process->name()).skew_max);  // none any more once the link is well
+  MonoTime when = std::max(net_->sim()->now() + net_->Latency(host(1 - to), host(to)) + skew, theirs.last_arrival);
   theirs.last_arrival = when;
   net_->sim()->ScheduleAt(when, theirs.process, theirs.incarnation, "packet", id_ * 0x9e3779b97f4a7c15ull ^ detail,
                           [self = shared_from_this(), to, fn = std::move(fn)]() mutable {

@@ -6,10 +6,12 @@
 #include <string>
 #include <utility>
 
+#include "base/async/task_group.h"
 #include "kv/api/error.h"
 #include "kv/api/request.h"
 #include "kv/api/testing/test_loop.h"
 #include "kv/client/testing/local_cluster.h"
+#include "kv/multiraft/conf_change.h"
 #include "kv/replica/removed.h"
 #include "tenant/tenant.h"
 
@@ -84,6 +86,32 @@ TEST_F(ReplicasTest, AddressesFollowAChange) {
   loop_.RunFor(1s);
   EXPECT_EQ(cluster_.group_of(K("x")).evicted.at(2), 3u);
   EXPECT_TRUE(LoadRemoved(*cluster_.group_of(K("x")).engine().NewReader(), RangeOf("x").range_id())->empty());
+}
+
+TEST_F(ReplicasTest, ALearnerThatASplitBroughtAlongGoesWhenNobodyWantsIt) {
+  cluster_.group_of(K("x")).behind = {2};
+  TaskGroup group(ctx_);
+  group.SpawnFn([&]() -> Task<void> {
+    v1::BatchResponse added = co_await db_->sender().Send(group.ctx(), AddTo(K("x"), 2));
+    EXPECT_FALSE(added.has_error()) << added.error().ShortDebugString();
+  });
+  loop_.RunFor(1s);
+  ASSERT_EQ(RangeOf("x").replicas_size(), 2);
+  v1::BatchRequest split = NewBatch();
+  split.add_requests()->mutable_admin_split()->set_split_key(K("y"));
+  Ask(split);
+  cluster_.group_of(K("x")).behind.clear();
+  loop_.RunFor(1s);
+  EXPECT_TRUE(IsSettled(RangeOf("x"))) << RangeOf("x").ShortDebugString();
+  EXPECT_EQ(RangeOf("x").replicas_size(), 2);
+  ASSERT_EQ(RangeOf("y").replicas_size(), 2);
+  EXPECT_TRUE(RangeOf("y").replicas(1).learner());
+  loop_.RunFor(20s);
+  EXPECT_EQ(RangeOf("y").replicas_size(), 1);
+  EXPECT_EQ(RangeOf("x").replicas_size(), 2);
+  const uint64_t calls = cluster_.calls;
+  loop_.RunFor(std::chrono::hours(1));
+  EXPECT_EQ(cluster_.calls, calls);
 }
 
 TEST_F(ReplicasTest, ARangeThatIsFrozenForAMergeDoesNotChange) {

@@ -39,6 +39,10 @@ bool IsJoint(const v1::RangeDescriptor& range) {
   return std::any_of(range.replicas().begin(), range.replicas().end(), [](const v1::ReplicaDescriptor& r) { return r.incoming() || r.outgoing(); });
 }
 
+bool IsSettled(const v1::RangeDescriptor& range) {
+  return std::none_of(range.replicas().begin(), range.replicas().end(), [](const v1::ReplicaDescriptor& r) { return r.learner() || r.incoming() || r.outgoing(); });
+}
+
 absl::StatusOr<raft::ConfChangeV2> ConfChangeBetween(const v1::RangeDescriptor& from, const v1::RangeDescriptor& to) {
   raft::ConfChangeV2 change;
   if (IsJoint(from)) {

@@ -23,6 +23,8 @@ namespace insula::kv {
 
 // Whether a change of replicas is half done: some replica counts in one half only.
 bool IsJoint(const v1::RangeDescriptor& range);
+// Whether no change is under way, nor left over: every replica votes.
+bool IsSettled(const v1::RangeDescriptor& range);
 // The change that makes `from`'s configuration `to`'s, without a context. kInvalidArgument if no single change does: outside of a joint
 // configuration one learner may come or go; a joint one is entered with any number of changes and is left as its flags say.
 absl::StatusOr<raft::ConfChangeV2> ConfChangeBetween(const v1::RangeDescriptor& from, const v1::RangeDescriptor& to);

@@ -95,7 +95,7 @@ void Replica::LeaseAcquired(const Lease& lease) {
   LoadFrozenState();
   pushes_.NotifyAll();
   deps_.on_lease(range_id_, true);
-  if (IsJoint(group_->descriptor())) background_.Spawn(FinishChange(lease.sequence));
+  FinishChangeSoon();
   EvictRemoved();
   if (resolver_ == nullptr) return;
   background_.Spawn(FinishRecords(lease.sequence, group_->descriptor().start_key()));

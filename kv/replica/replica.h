@@ -198,6 +198,7 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
   Task<absl::Status> HandOver(const Context& ctx, const std::set<StoreId>& going);
   Task<absl::Status> ChangeStep(Context ctx, DescriptorEdit edit);
   Task<absl::Status> HoldLease(const Context& ctx);
+  void FinishChangeSoon();
   Task<void> FinishChange(uint64_t lease_sequence);
   void EvictRemoved();
   Task<void> EvictOne(StoreId store, ReplicaId replica, uint64_t lease_sequence);
@@ -256,6 +257,7 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
   Condition address_changed_;   // or may be published now
   Condition address_tried_;
   bool changing_ = false;                // AdminChangeReplicas runs
+  uint64_t finishing_ = 0;               // the lease that FinishChange runs for
   std::set<ReplicaId> evicting_;         // removed replicas that EvictOne tells so
   Context ctx_;
   std::unique_ptr<IntentResolver> resolver_;

@@ -9,7 +9,7 @@
 //
 // Each step is one entry that changes descriptor and configuration together and raises the generation, made from the descriptor that it
 // changes under a latch that splits, merges and transfers take as well. So a change can be cut short between any two steps: whoever holds
-// the lease next leaves a joint configuration by itself, and a learner that is left over is used or taken away by the next change.
+// the lease next leaves a joint configuration by itself, and a learner that is left over is used by the next change, or goes after a while.
 // The leaseholder's own replica does not go: it hands the lease over first, and the next leaseholder is asked again.
 #include <algorithm>
 #include <utility>
@@ -33,12 +33,21 @@ constexpr char kChangeLatch[] = "k";
 constexpr Duration kTransferTimeout = 5s;
 constexpr Duration kFinishTimeout = 10s;
 constexpr Duration kFinishAgain = 1s;
+constexpr Duration kStrayPatience = 10s;
 constexpr Duration kFirstStepAgain = 20ms;
 constexpr Duration kLastStepAgain = 500ms;
 
 std::set<StoreId> StoresOf(const google::protobuf::RepeatedPtrField<v1::ReplicaTarget>& targets) {
   std::set<StoreId> stores;
   for (const auto& target : targets) stores.insert(target.store_id());
+  return stores;
+}
+
+std::set<StoreId> Learners(const v1::RangeDescriptor& range) {
+  std::set<StoreId> stores;
+  for (const auto& r : range.replicas()) {
+    if (r.learner()) stores.insert(r.store_id());
+  }
   return stores;
 }
 
@@ -140,6 +149,7 @@ Task<absl::Status> Replica::AdminChangeReplicas(const Context& ctx, const v1::Ba
   changing_ = true;
   absl::Status changed = co_await ChangeReplicas(ctx, batch.requests(0).admin_change_replicas());
   changing_ = false;
+  FinishChangeSoon();
   CO_RETURN_IF_ERROR(changed);
   if (group_ == nullptr) co_return Mismatch({}, {});
   *response->add_responses()->mutable_admin_change_replicas()->mutable_range() = group_->descriptor();
@@ -156,10 +166,8 @@ Task<absl::Status> Replica::ChangeReplicas(const Context& ctx, const v1::AdminCh
   const bool goes_itself = remove.contains(group_->store_id());
   if (goes_itself && stays) co_return co_await HandOver(ctx, remove);
   // Left over from a change that was cut short.
-  std::set<StoreId> stray;
-  for (const auto& r : range.replicas()) {
-    if (r.learner() && !add.contains(r.store_id())) stray.insert(r.store_id());
-  }
+  std::set<StoreId> stray = Learners(range);
+  for (StoreId store : add) stray.erase(store);
   CO_RETURN_IF_ERROR(co_await RemoveLearners(ctx, stray));
   absl::Status added = co_await AddLearners(ctx, request);
   if (!added.ok()) {
@@ -236,9 +244,17 @@ Task<absl::Status> Replica::SwitchVoters(const Context& ctx, const v1::AdminChan
 
 Task<absl::Status> Replica::LeaveJoint(const Context& ctx) { return ChangeStep(ctx, Leave); }
 
-// A leaseholder that finds a change half done: by the one before it, or before a crash.
+// A leaseholder that finds a change half done, by the one before it or before a crash, or learners that a split brought along or that could
+// not be taken away.
+void Replica::FinishChangeSoon() {
+  if (group_ == nullptr || lease_.sequence == 0 || finishing_ == lease_.sequence || IsSettled(group_->descriptor())) return;
+  finishing_ = lease_.sequence;
+  background_.Spawn(FinishChange(lease_.sequence));
+}
+
 Task<void> Replica::FinishChange(uint64_t lease_sequence) {
-  while (group_ != nullptr && lease_.sequence == lease_sequence && IsJoint(group_->descriptor())) {
+  auto holds = [&] { return group_ != nullptr && lease_.sequence == lease_sequence; };
+  while (holds() && IsJoint(group_->descriptor())) {
     PROBE("a joint configuration was left by another leaseholder");
     const v1::ReplicaDescriptor* self = ReplicaOfId(group_->descriptor(), group_->replica_id());
     absl::Status s = self != nullptr && self->outgoing() ? co_await HandOver(ctx_.WithTimeout(kFinishTimeout), {group_->store_id()}) : co_await LeaveJoint(ctx_.WithTimeout(kFinishTimeout));
@@ -246,6 +262,17 @@ Task<void> Replica::FinishChange(uint64_t lease_sequence) {
     LOG_DEBUG("a joint configuration is not left yet", {"range", range_id_}, {"why", s.ToString()});
     if (!(co_await Sleep(ctx_, kFinishAgain)).ok()) co_return;
   }
+  while (holds() && !IsSettled(group_->descriptor())) {
+    // Whoever wanted them may ask for them again, and they are a good part of the work.
+    if (!(co_await Sleep(ctx_, kStrayPatience)).ok()) co_return;
+    if (!holds() || changing_) continue;
+    changing_ = true;
+    absl::Status s = co_await RemoveLearners(ctx_.WithTimeout(kFinishTimeout), Learners(group_->descriptor()));
+    changing_ = false;
+    PROBE("learners that were left over were taken away");
+    if (!s.ok()) LOG_DEBUG("learners that are left over are still there", {"range", range_id_}, {"why", s.ToString()});
+  }
+  if (finishing_ == lease_sequence) finishing_ = 0;
 }
 
 // ------------------------------------------------------------------------------------------------------------ removed replicas

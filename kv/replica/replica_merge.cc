@@ -31,6 +31,7 @@
 #include "kv/api/error.h"
 #include "kv/api/request.h"
 #include "kv/keys/keys.h"
+#include "kv/multiraft/conf_change.h"
 #include "kv/replica/frozen.h"
 #include "kv/replica/gc_threshold.h"
 #include "kv/replica/removed.h"
@@ -56,10 +57,6 @@ std::set<uint64_t> StoresOf(const v1::RangeDescriptor& range) {
   std::set<uint64_t> stores;
   for (const auto& r : range.replicas()) stores.insert(r.store_id());
   return stores;
-}
-
-bool IsSettled(const v1::RangeDescriptor& range) {
-  return std::none_of(range.replicas().begin(), range.replicas().end(), [](const auto& r) { return r.learner() || r.incoming() || r.outgoing(); });
 }
 
 absl::Status CheckNeighbours(const v1::RangeDescriptor& left, const v1::RangeDescriptor& right) {

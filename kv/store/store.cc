@@ -209,8 +209,10 @@ void Store::FillStatus(bool ranges, v1::NodeStatusResponse* out) const {
     row->set_start_key(d.start_key());
     row->set_end_key(d.end_key());
     row->set_pretty_start(keys::Pretty(d.start_key()));
-    for (const auto& r : d.replicas()) row->add_replica_nodes(r.node_id());
-    row->set_generation(d.generation());
+    for (const auto& r : d.replicas()) {
+      row->add_replica_nodes(r.node_id());
+      if (r.learner()) row->add_learner_nodes(r.node_id());
+    }
     row->set_leader_node(group->leader_node());
     row->set_leaseholder(group->holds_lease());
     row->set_applied_index(group->applied_index());
