@@ -141,6 +141,41 @@ TEST_F(MergeTest, AReplicaThatWasAwayHearsOfItsRightSideByTheMergeItself) {
   }
 }
 
+TEST_F(MergeTest, AReplicaThatGoesInTheMiddleOfAMergeLeavesTheOtherSideWholeOrNothingOfIt) {
+  int stayed = 0, went = 0;
+  for (uint64_t round = 0; round < 80; ++round) {
+    SCOPED_TRACE(StrCat("round ", round));
+    TestCluster cluster(800 + round);
+    Prepare(cluster);
+    auto frozen = cluster.Freeze(kRight);
+    ASSERT_TRUE(frozen.ok()) << frozen.status();
+    Random& random = cluster.sim().random();
+    const int goes = (cluster.Leaseholder(kLeft) + 1 + static_cast<int>(round % 2)) % 3;
+    const bool crashes = round % 4 != 0;
+    // At whatever moment of the merge, and with or without a crash soon after.
+    cluster.sim().At(Duration(random.Uniform(8'000'000)), [&] {
+      Store* store = cluster.store(goes);
+      cluster.Node(goes).Spawn([store](Context ctx) -> Task<void> { (void)co_await store->DestroyReplica(ctx, kLeft, store->Find(kLeft)->replica_id() + 1); });
+      if (crashes) cluster.Node(goes).CrashAfterSteps(1 + random.Uniform(30));
+    });
+    ASSERT_TRUE(cluster.MergeFrozen(kLeft, *frozen).ok());
+    cluster.sim().RunFor(2s);
+    cluster.Crash(goes);
+    cluster.Restart(goes);
+    ASSERT_TRUE(cluster.WaitReady(goes)) << cluster.trouble(goes);
+    cluster.sim().RunFor(2s);
+    Store& store = *cluster.store(goes);
+    for (RangeId range : {kLeft, kRight}) EXPECT_TRUE(store.RangeProblem(range).ok()) << store.RangeProblem(range);
+    if (store.Find(kLeft) != nullptr) continue;  // it crashed before any of it was on disk
+    EXPECT_TRUE(store.log().open_redos().empty());
+    EXPECT_EQ(store.Find(kRight) == nullptr, store.log().NextReplica(kRight) == kNoNextReplica);
+    EXPECT_EQ(cluster.Read(goes, Key("y")).has_value(), store.Find(kRight) != nullptr);
+    ++(store.Find(kRight) != nullptr ? stayed : went);
+  }
+  EXPECT_GT(stayed, 5);
+  EXPECT_GT(went, 5);
+}
+
 TEST_F(MergeTest, AReplicaThatSleptThroughAMergeGetsOneSnapshotForBoth) {
   TestOptions options;
   options.truncation = {.flush_log_bytes = 4 << 10, .check_interval = 50ms, .tail_entries = 2, .keep_bytes = 1 << 10};

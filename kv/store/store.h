@@ -131,6 +131,7 @@ class Store : private RangeLifecycle {
   absl::Status FinishSnapshotRedo(uint64_t id, const Redo& redo, LogBatch* batch);
   absl::Status FinishSplitRedo(uint64_t id, const Redo& redo, LogBatch* batch);
   absl::Status FinishMergeRedo(uint64_t id, const Redo& redo, LogBatch* batch);
+  absl::Status CloseMergeRedo(uint64_t id, const Redo& redo, LogBatch* batch);
   Task<absl::Status> FinishDestroyRedo(const Context& ctx, uint64_t id, const Redo& redo);
   absl::Status CloseOlderRedos(uint64_t id, RangeId range, LogBatch* batch);
   Task<absl::Status> LoadRanges(const Context& ctx);

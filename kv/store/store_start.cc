@@ -78,13 +78,11 @@ absl::Status Store::CloseOlderRedos(uint64_t id, RangeId range, LogBatch* batch)
     Redo redo;
     RETURN_IF_ERROR(DecodeRedo(bytes, &redo));
     if (older >= id || redo.range != range) continue;
-    batch->RedoDone(older);
     if (redo.kind == Redo::Kind::kMerge) {
-      ASSIGN_OR_RETURN(std::optional<LoadedRange> right, LoadRange(*engine_->NewReader(), redo.right));
-      if (!right.has_value()) batch->Tombstone(redo.right, kNoNextReplica);  // taken in, and gone with what took it in
-      merge_redos_.erase(redo.right);
+      RETURN_IF_ERROR(CloseMergeRedo(older, redo, batch));
       continue;
     }
+    batch->RedoDone(older);
     if (redo.kind != Redo::Kind::kSplit || log_->TruncatedIndex(redo.right) != kFirstIndex || log_->LastIndex(redo.right) != kFirstIndex) continue;
     ASSIGN_OR_RETURN(std::optional<LoadedRange> right, LoadRange(*engine_->NewReader(), redo.right));
     if (right.has_value()) continue;
@@ -98,11 +96,20 @@ absl::Status Store::CloseOlderRedos(uint64_t id, RangeId range, LogBatch* batch)
   return absl::OkStatus();
 }
 
+// The left side has left this store: the right side had become a part of it, or is a replica as before.
+absl::Status Store::CloseMergeRedo(uint64_t id, const Redo& redo, LogBatch* batch) {
+  ASSIGN_OR_RETURN(std::optional<LoadedRange> right, LoadRange(*engine_->NewReader(), redo.right));
+  if (!right.has_value()) batch->Tombstone(redo.right, kNoNextReplica);
+  batch->RedoDone(id);
+  merge_redos_.erase(redo.right);
+  return absl::OkStatus();
+}
+
 // The merging entry was being applied, so both it and what it says of the right side are committed.
 absl::Status Store::FinishMergeRedo(uint64_t id, const Redo& redo, LogBatch* batch) {
   ASSIGN_OR_RETURN(std::optional<LoadedRange> left, LoadRange(*engine_->NewReader(), redo.range));
-  // Or the left side has left this store since, and with it what it had taken in.
-  if (log_->Replica(redo.range) == 0 || (left.has_value() && left->state.applied_index >= redo.index)) {
+  if (log_->Replica(redo.range) == 0) return CloseMergeRedo(id, redo, batch);
+  if (left.has_value() && left->state.applied_index >= redo.index) {
     batch->Tombstone(redo.right, kNoNextReplica);
     batch->RedoDone(id);
     return absl::OkStatus();
