@@ -471,6 +471,45 @@ TEST_F(ReplicasTest, WhatSplitFromARemovedReplicaStaysThroughACrash) {
   }
 }
 
+TEST_F(ReplicasTest, AReplicaWhoseStateWentWithItsLeftSideTakesNoPartUntilItIsReplaced) {
+  int lost = 0;
+  for (uint64_t seed = 42; seed < 62 && !HasFailure(); ++seed) {
+    SCOPED_TRACE(seed);
+    TestCluster cluster(seed, Options());
+    cluster.StartAll();
+    ASSERT_TRUE(cluster.Write(kRange, Key("a"), "a").ok());
+    ASSERT_TRUE(cluster.Split(kRange, 1000, Key("m")).ok());
+    ASSERT_TRUE(cluster.Write(1000, Key("z"), "z").ok());
+    ASSERT_TRUE(cluster.WaitCaughtUp(1000));
+    const int loses = Follower(cluster);
+    cluster.Crash(loses);
+    cluster.sim().RunFor(2s);
+    cluster.Restart(loses);
+    ASSERT_TRUE(cluster.sim().RunUntil([&] { return cluster.store(loses) != nullptr; }, 60s));
+    if (cluster.store(loses)->Find(1000) != nullptr) continue;  // the engine had kept the split
+    ++lost;
+    // Before it has split again, as if the left side's log were damaged there.
+    auto destroy = [&](Context ctx) -> Task<absl::Status> { co_return co_await cluster.store(loses)->DestroyReplica(ctx, kRange, 4); };
+    absl::Status s = cluster.sim().Run(&cluster.Node(loses), destroy, 5s);
+    ASSERT_TRUE(s.ok()) << s;
+    for (int turn = 0; turn < 2; ++turn) {
+      for (const char* k : {"x", "z"}) ASSERT_TRUE(cluster.Write(1000, Key(k), k).ok());
+      cluster.sim().RunFor(5s);
+      ASSERT_EQ(cluster.store(loses)->Find(1000), nullptr);
+      cluster.Crash(loses);
+      cluster.Restart(loses);
+      ASSERT_TRUE(cluster.WaitReady(loses)) << cluster.trouble(loses);
+    }
+    s = cluster.Change(1000, {3}, {loses});
+    ASSERT_TRUE(s.ok()) << s;
+    s = cluster.Change(1000, {loses}, {3});
+    ASSERT_TRUE(s.ok()) << s;
+    ExpectSettles(cluster, {0, 1, 2}, 1000);
+    for (const char* k : {"x", "z"}) EXPECT_EQ(cluster.Read(loses, Key(k)), k);
+  }
+  EXPECT_GT(lost, 3);
+}
+
 // ------------------------------------------------------------------------------------------------------------------- at random
 
 class ReplicasChaosTest : public ReplicasTest, public testing::WithParamInterface<int> {

@@ -102,6 +102,11 @@ std::shared_ptr<RaftGroup> Store::CreateForMessage(const v1::RaftEnvelope& envel
     return nullptr;
   }
   if (problems_.contains(range.range_id()) || !log_->Damage(range.range_id()).ok()) return nullptr;
+  // A log without the state that it begins with: the split that was to make that was lost. What it has promised stays promised.
+  if (log_->LastIndex(range.range_id()) != 0) {
+    PROBE("a replica without a state took no part");
+    return nullptr;
+  }
   LogBatch batch;
   batch.SetReplica(range.range_id(), replica->replica_id());
   log_->AppendLazily(std::move(batch));  // before anything that this replica will promise

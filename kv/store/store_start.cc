@@ -72,7 +72,8 @@ absl::Status Store::FinishSplitRedo(uint64_t id, const Redo& redo, LogBatch* bat
 }
 
 // Steps of `range` that were under way when it was destroyed. A split that had begun to make its right side's log takes that back: the
-// right side's replica here has to come by a snapshot now. What it promised (term, vote) stays.
+// right side's replica here has to come by a snapshot now. What it promised (term, vote) stays. One that has promised entries as well, which
+// only a left side that was damaged can leave behind, never takes part again (CreateForMessage).
 absl::Status Store::CloseOlderRedos(uint64_t id, RangeId range, LogBatch* batch) {
   for (const auto& [older, bytes] : log_->open_redos()) {
     Redo redo;

@@ -194,7 +194,7 @@ class Run {
       for (const std::string& end : cluster_->ends()) Violation(StrCat("for no reason: ", end));
     }
     if (disks_fail) return;
-    for (const char* probe : {"a damaged replica took no part", "damage in the log was found"}) {
+    for (const char* probe : {"a damaged replica took no part", "a replica without a state took no part", "damage in the log was found"}) {
       if (result_.probes[probe] > 0) Violation(StrCat(probe, ", though no disk had failed"));
     }
   }
