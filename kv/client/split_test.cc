@@ -66,6 +66,21 @@ TEST_F(SplitTest, ACommitWhoseReadsWereSplitOffMeanwhileChecksThemWhereTheyAre) 
   EXPECT_EQ(Commit(*second), "40001") << "each saw the other's key unchanged";
 }
 
+// A split makes records of transactions that began before it impossible, so the first who meets one of their intents aborts them.
+TEST_F(SplitTest, ATransactionThatWasAbortedMeanwhileDoesNotReadOnWithoutWhatItWrote) {
+  Put("d", "0");
+  auto other = cluster_.NewDatabase();
+  auto cleared = db_->Begin({});
+  ASSERT_TRUE(loop_.Run(cleared->DeleteRange(ctx_, K("d"), K("e"))).ok());
+  EXPECT_EQ(Get(*cleared, "d"), "(none)");
+  SplitAt(K("c"), *other);
+  EXPECT_EQ(Get(*other->Begin({}), "d"), "0");
+  auto present = loop_.Run(cleared->InsertMany(ctx_, {{K("d"), "1"}}));
+  ASSERT_FALSE(present.ok()) << "a row is there that it has deleted";
+  EXPECT_EQ(ToPgError(present.status()).sqlstate, "40001");
+  EXPECT_EQ(Read("d"), "0");
+}
+
 TEST_F(SplitTest, ASplitIsFollowed) {
   Put("b", "1");
   Put("d", "1");

@@ -100,6 +100,11 @@ std::optional<v1::Transaction> Sequencer::Finished(const v1::TxnMeta& txn) const
   return out;
 }
 
+bool Sequencer::IsAborted(std::string_view txn_id) const {
+  auto it = finished_.find(txn_id);
+  return it != finished_.end() && it->second.status == v1::ABORTED;
+}
+
 void Sequencer::OnFinished(std::string_view txn_id, v1::TxnStatus status, Timestamp commit_ts) {
   auto [it, inserted] = finished_.emplace(txn_id, Outcome{status, commit_ts});
   if (!inserted) return;

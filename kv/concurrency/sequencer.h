@@ -106,6 +106,8 @@ class Sequencer {
 
   // `txn` is known to be finished: its waiters here need no push.
   void OnFinished(std::string_view txn_id, v1::TxnStatus status, Timestamp commit_ts);
+  // Whether it is known here that `txn` was aborted: what it had locked may be gone.
+  bool IsAborted(std::string_view txn_id) const;
   // Sees every key whose unreplicated lock goes (the timestamp cache has to know).
   void set_on_release(std::function<void(std::string_view key)> fn) { on_release_ = std::move(fn); }
 

@@ -271,6 +271,10 @@ Task<absl::Status> Replica::Run(const Context& ctx, const v1::BatchRequest& batc
     }
     CO_RETURN_IF_ERROR(leased);
     CO_RETURN_IF_ERROR(CheckServing());
+    if (work.has_txn && !(work.flags & kTxnState) && sequencer_.IsAborted(work.txn.meta().id())) {
+      PROBE("an aborted transaction was kept from reading on");
+      co_return TxnAbortedError("another transaction pushed it, and what it wrote may be gone");
+    }
     Observe(work);
 
     response->clear_responses();
