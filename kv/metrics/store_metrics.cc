@@ -14,6 +14,7 @@ const std::vector<double>& PowersOfTwo() {
 
 constexpr const char* kMessageNames[kRaftMessageKinds] = {"append", "append_response", "heartbeat", "vote", "lease", "snapshot", "other"};
 constexpr const char* kQueueNames[kQueueKinds] = {"gc", "split", "merge", "replicate", "consistency", "presplit"};
+constexpr const char* kPlacementNames[kPlacementReasons] = {"none", "unfinished", "dead", "too_few", "decommission", "too_many", "lease_unwanted", "diversity", "load"};
 constexpr const char* kRestartNames[kRestartReasons] = {"write_too_old", "refresh_failed", "pushed", "lock_lost", "async_write_failed", "deadline", "uncertain"};
 
 // Registers numbers of one store.
@@ -121,6 +122,7 @@ void RegisterStoreMetrics(std::shared_ptr<const StoreMetrics> store, metrics::Re
   r.Count("insula_kv_consistency_divergences_total", "Replicas that were found to differ from the others of their range.", &StoreMetrics::consistency_divergences);
   r.Count("insula_kv_consistency_wrong_stats_total", "Ranges whose statistics did not fit their rows.", &StoreMetrics::consistency_wrong_stats);
   r.Count("insula_kv_consistency_bytes_total", "Bytes read to compare replicas.", &StoreMetrics::consistency_bytes);
+  r.CountEach("insula_kv_placement_actions_total", "Replicas and leases that were moved by this store, by reason.", "reason", &StoreMetrics::placement_actions, kPlacementNames);
   registry->AddGauges("insula_kv_clock_ahead_seconds", "Another store's clock against this one's when its last message came, less the way of that.", {"store"}, [store] {
     metrics::Registry::Series out;
     for (const auto& [id, ahead] : store->clock_ahead_seconds) out.push_back({{std::to_string(id)}, ahead});

@@ -29,6 +29,9 @@ inline constexpr int kRaftMessageKinds = static_cast<int>(RaftMessageKind::kOthe
 enum class QueueKind { kGc, kSplit, kMerge, kReplicate, kConsistency, kPresplit };
 inline constexpr int kQueueKinds = static_cast<int>(QueueKind::kPresplit) + 1;
 
+// Why a replica or a lease was moved: kv/placement's reasons, in its order.
+inline constexpr int kPlacementReasons = 9;
+
 // Why a transaction was sent back to its client to try again.
 enum class RestartReason { kWriteTooOld, kRefreshFailed, kPushed, kLockLost, kAsyncWriteFailed, kDeadline, kUncertain };
 inline constexpr int kRestartReasons = static_cast<int>(RestartReason::kUncertain) + 1;
@@ -110,6 +113,7 @@ struct StoreMetrics {
   uint64_t consistency_divergences = 0;  // replicas that were found to differ from the others
   uint64_t consistency_wrong_stats = 0;  // ranges whose statistics did not fit their rows
   uint64_t consistency_bytes = 0;        // read for checksums
+  std::array<uint64_t, kPlacementReasons> placement_actions{};  // changes of replicas and transfers of leases that were done
   Queue& queue(QueueKind kind) { return queues[static_cast<size_t>(kind)]; }
   std::array<Queue, kQueueKinds> queues;
 };

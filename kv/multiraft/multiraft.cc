@@ -51,6 +51,7 @@ absl::Status MultiRaft::Open(storage::Engine* engine, LogEngine* log, RangeLifec
 
 void MultiRaft::Start() {
   started_ = true;
+  streams_.SetLoadSource([this](StoreId to) { return lifecycle_->LoadFor(to); });
   liveness_->Start();
   streams_.Start(this);
   snapshots_.Start();
@@ -195,7 +196,9 @@ bool MultiRaft::TakeElectionPermit() {
 
 void MultiRaft::OnSupportChanged(const std::set<StoreId>& stores) {
   support_changed_.NotifyAll();
-  if (started_) tasks_.Spawn(SupportChanged(stores));
+  if (!started_) return;
+  lifecycle_->SupportChanged(stores);
+  tasks_.Spawn(SupportChanged(stores));
 }
 
 // Groups that sleep hear of it when they are next asked for something.
@@ -277,6 +280,7 @@ void MultiRaft::ReceiveMessages(v1::StoreMessages messages) {
     LivenessMessage parsed;
     if (FromProto(m, &parsed).ok()) liveness_->Receive(parsed);
   }
+  if (messages.has_load()) lifecycle_->LoadHeard(messages.load());
   for (v1::RaftEnvelope& envelope : *messages.mutable_raft()) ReceiveRaft(std::move(envelope));
   for (v1::ReplicaGone& gone : *messages.mutable_gone()) {
     if (!gone.done()) {

@@ -97,6 +97,11 @@ class RangeLifecycle {
   virtual void LeaseAcquired(RaftGroup* group) {}
   // `group` has just applied an entry with this check id (command.h).
   virtual void Check(RaftGroup* group, const std::string& id) {}
+  // Support between this store and these began or ended, in either direction.
+  virtual void SupportChanged(const std::set<StoreId>& stores) {}
+  // What goes along with liveness messages (store_streams.h), and what came along.
+  virtual const v1::StoreLoad* LoadFor(StoreId to) { return nullptr; }
+  virtual void LoadHeard(const v1::StoreLoad& load) {}
   // The store cannot go on.
   virtual void Fatal(absl::Status why) = 0;
 };

@@ -141,6 +141,9 @@ Task<void> StoreStreams::RunPeer(Peer* peer) {
     batch.set_to_store(peer->store);
     batch.set_now(clock_->Now().bits);
     batch.set_wall_us(static_cast<uint64_t>(clock_->Physical().time_since_epoch().count()));
+    if (batch.liveness_size() > 0 && load_source_) {
+      if (const v1::StoreLoad* load = load_source_(peer->store); load != nullptr) *batch.mutable_load() = *load;
+    }
     absl::Status sent = co_await SendBatch(peer, &stream, batch);
     if (sent.ok()) continue;
     if (tasks_.ctx().done()) co_return;
@@ -156,6 +159,7 @@ absl::Status StoreStreams::CheckBatch(const v1::StoreMessages& batch, const Peer
   if (batch.version() != kVersion) return absl::InvalidArgumentError(StrCat("messages of version ", batch.version(), "; this store knows ", kVersion));
   RETURN_IF_ERROR(check_(peer, batch.from_store()));
   if (batch.to_store() != self_) return absl::FailedPreconditionError(StrCat("messages for store ", batch.to_store(), " reached store ", self_));
+  if (batch.has_load() && batch.load().store_id() != batch.from_store()) return absl::PermissionDeniedError("a load names another store than its stream");
   for (const auto& envelope : batch.raft()) {
     if (envelope.from_store() != batch.from_store()) return absl::PermissionDeniedError("an envelope names another sender than its stream");
   }

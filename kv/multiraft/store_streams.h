@@ -32,6 +32,8 @@ namespace insula::kv {
 using StoreResolver = std::function<std::optional<std::string>(StoreId)>;
 // Whether the peer may speak for `store`. Default deny.
 using PeerCheck = std::function<absl::Status(const PeerIdentity& peer, StoreId store)>;
+// What this store has to say of itself to `to` at this moment; null: nothing new.
+using LoadSource = std::function<const v1::StoreLoad*(StoreId to)>;
 
 class StoreStreams {
  public:
@@ -52,6 +54,8 @@ class StoreStreams {
 
   // From now on messages reach `receiver`.
   void Start(Receiver* receiver);
+  // Asked whenever liveness messages are about to go: what a store carries goes along, and never costs a message of its own.
+  void SetLoadSource(LoadSource source) { load_source_ = std::move(source); }
   // No message reaches the receiver any more.
   void Stop();
 
@@ -82,6 +86,7 @@ class StoreStreams {
   StoreResolver resolver_;
   PeerCheck check_;
   StoreMetrics* metrics_;
+  LoadSource load_source_;
   Receiver* receiver_ = nullptr;
   std::map<StoreId, std::unique_ptr<Peer>> peers_;
   std::shared_ptr<StoreStreams*> alive_;  // for the handler, which the transport keeps

@@ -34,6 +34,7 @@ constexpr Duration kTransferTimeout = 5s;
 constexpr Duration kFinishTimeout = 10s;
 constexpr Duration kFinishAgain = 1s;
 constexpr Duration kStrayPatience = 10s;
+constexpr Duration kEvictAgainAtMost = 60s;
 constexpr Duration kFirstStepAgain = 20ms;
 constexpr Duration kLastStepAgain = 500ms;
 
@@ -293,7 +294,7 @@ void Replica::EvictRemoved() {
 // needs the removed replica any more (kv/raft/raw_node.h, rule 11).
 Task<void> Replica::EvictOne(StoreId store, ReplicaId replica, uint64_t lease_sequence) {
   bool known = false;
-  while (group_ != nullptr && lease_.sequence == lease_sequence) {
+  for (Duration again = kFinishAgain; group_ != nullptr && lease_.sequence == lease_sequence; again = std::min(2 * again, kEvictAgainAtMost)) {
     Command nothing;
     nothing.lease_sequence = lease_sequence;
     absl::Status s = known ? absl::OkStatus() : co_await Propose(std::move(nothing));
@@ -302,7 +303,7 @@ Task<void> Replica::EvictOne(StoreId store, ReplicaId replica, uint64_t lease_se
     if (s.ok()) s = co_await ForgetRemoved(store, replica);
     if (s.ok() || ctx_.done()) break;
     LOG_DEBUG("a removed replica is not known to be gone", {"range", range_id_}, {"store", store}, {"why", s.ToString()});
-    if (!(co_await Sleep(ctx_, kFinishAgain)).ok()) break;
+    if (!(co_await Sleep(ctx_, again)).ok()) break;
   }
   evicting_.erase(replica);
   // A lease that came while this one ended left it to us.

@@ -227,6 +227,7 @@ absl::Status Node::ready() const { return impl_->Ready(); }
 void Node::FillStatus(const v1::NodeStatusRequest& request, v1::NodeStatusResponse* out) const { impl_->FillStatus(request, out); }
 Database* Node::database() { return impl_->database(); }
 const GcQueue& Node::gc() const { return impl_->store().gc(); }
+void Node::SetDraining(bool draining) { impl_->store().SetDraining(draining); }
 
 Task<absl::Status> InitNodeStore(const Context& ctx, Runtime runtime, storage::EngineFactory engines, std::string path, std::string cluster_id, uint64_t node_id,
                                  uint64_t nodes) {

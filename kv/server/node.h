@@ -61,6 +61,8 @@ class Node {
   // Reaches all keys of the cluster, with the node's identity.
   Database* database();
   const GcQueue& gc() const;
+  // Gives all leases away and takes none, or does so no more. For this run only.
+  void SetDraining(bool draining);
 
  private:
   class Impl;

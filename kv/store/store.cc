@@ -59,6 +59,9 @@ Store::Store(const Runtime& runtime, Transport* transport, storage::EngineFactor
                .find = [this](RangeId range) { return multiraft_.Find(range).get(); },
                .left = [this](RangeId range) { return LeftOf(range).get(); },
                .right = [this](RangeId range) { return RightOf(range).get(); }}),
+      pool_(runtime.executor, options_.store_id, options_.pool, [this](v1::StoreLoad* load) { FillLoad(load); },
+            [this](StoreId store) { return started_ && multiraft_.liveness().SupportFor(store).supported; }),
+      replicate_(runtime.executor, options_.replicate, &pool_, this, [this] { return sender_; }, options_.metrics.get()),
       tasks_(Context::Background(runtime.executor)) {}
 
 Store::~Store() { multiraft_.Stop(absl::UnavailableError("the store is closed")); }
@@ -82,6 +85,7 @@ Task<absl::Status> Store::Start(const Context& ctx) {
   tasks_.Spawn(comparisons_.Run(tasks_.ctx()));
   tasks_.Spawn(splits_.Run(tasks_.ctx()));
   tasks_.Spawn(merges_.Run(tasks_.ctx()));
+  StartPlacement();
   LOG_INFO("store started", {"store", options_.store_id}, {"ranges", multiraft_.groups().size()}, {"damaged", damaged_.size()}, {"torn_bytes", log_->recovery().torn_bytes});
   co_return absl::OkStatus();
 }
@@ -101,11 +105,13 @@ Task<absl::Status> Store::Stop(const Context& ctx) {
 void Store::SetSender(Sender* sender) {
   sender_ = sender;
   presplit_wanted_.NotifyAll();
+  replicate_.WalkNow();
 }
 
 void Store::Wrote(RaftGroup* group) {
   gc_.Wrote(group->range_id());
   comparisons_.Wrote(group->range_id());
+  writes_.Add(runtime_.executor->Now());
   if (group->holds_lease()) {
     splits_.Look(*group);
     merges_.Look(*group);
@@ -117,6 +123,7 @@ void Store::Wrote(RaftGroup* group) {
 void Store::LeaseAcquired(RaftGroup* group) {
   splits_.Look(*group);
   merges_.Look(*group);
+  replicate_.Touch(group->range_id());
   if (group->range_id() == keys::kSystemRange) presplit_wanted_.NotifyAll();
 }
 

@@ -24,6 +24,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -41,12 +42,16 @@
 #include "kv/multiraft/multiraft.h"
 #include "kv/multiraft/range_group.h"
 #include "kv/multiraft/redo.h"
+#include "kv/replica/range_load.h"
 #include "kv/storage/engine.h"
 #include "kv/store/consistency.h"
+#include "kv/store/disk_space.h"
 #include "kv/store/gc_queue.h"
 #include "kv/store/merge_queue.h"
+#include "kv/store/replicate_queue.h"
 #include "kv/store/split_queue.h"
 #include "kv/store/store_files.h"
+#include "kv/store/store_pool.h"
 #include "proto/kv/api.pb.h"
 #include "proto/kv/status.pb.h"
 
@@ -75,9 +80,13 @@ struct StoreOptions {
   std::shared_ptr<StoreMetrics> metrics = nullptr;  // where the store counts; null: its own
   SplitOptions split;
   MergeOptions merge;
+  StorePoolOptions pool;
+  ReplicateOptions replicate;
+  std::string locality;  // kv/placement/locality.h
+  std::function<absl::StatusOr<DiskSpace>()> disk_space = nullptr;  // empty: not known
 };
 
-class Store : private RangeLifecycle {
+class Store : private RangeLifecycle, private PlacedRanges {
  public:
   // `transport` must not listen yet; all outlive the store.
   Store(const Runtime& runtime, Transport* transport, storage::EngineFactory engines, StoreOptions options);
@@ -91,6 +100,10 @@ class Store : private RangeLifecycle {
 
   // A way to all ranges, for the store's own background work (splitting off keyspaces, garbage). Until it is set, that rests.
   void SetSender(Sender* sender);
+
+  // Gives all leases away and takes none, or does so no more. For this run only.
+  void SetDraining(bool draining);
+  bool draining() const { return draining_; }
 
   const StoreIdent& ident() const { return ident_; }
   HybridClock& clock() { return clock_; }
@@ -123,6 +136,8 @@ class Store : private RangeLifecycle {
   StoreMetrics& metrics() { return *options_.metrics; }
   SplitQueue& splits() { return splits_; }
   const MergeQueue& merges() const { return merges_; }
+  StorePool& pool() { return pool_; }
+  const ReplicateQueue& placement() const { return replicate_; }
 
  private:
   // store_start.cc
@@ -150,6 +165,16 @@ class Store : private RangeLifecycle {
   void ForgetEnded(RangeId range) override;
   Task<void> ForgetMerged(RangeId range, uint64_t redo);
   const v1::RangeDescriptor* DescriptorHere(RangeId range) const;
+  // store_placement.cc
+  void StartPlacement();
+  void CountOwn();
+  void FillLoad(v1::StoreLoad* load);
+  void SupportChanged(const std::set<StoreId>& stores) override;
+  const v1::StoreLoad* LoadFor(StoreId to) override { return started_ ? pool_.LoadFor(to) : nullptr; }
+  void LoadHeard(const v1::StoreLoad& load) override;
+  std::vector<RangeId> Ranges() override;
+  std::optional<Look> LookAt(RangeId range) override;
+  Task<absl::Status> AskForLease(Context ctx, RangeId range) override;
   // store_lifecycle.cc
   std::shared_ptr<RaftGroup> CreateForMessage(const v1::RaftEnvelope& envelope) override;
   void ReplicaReplaced(const v1::RaftEnvelope& envelope) override;
@@ -179,6 +204,17 @@ class Store : private RangeLifecycle {
     bool right_gone = false;  // this store's replica of the right side was removed before it came to be
   };
 
+  // What this store carries, as it was last counted.
+  struct Own {
+    bool counted = false;
+    std::tuple<uint64_t, uint64_t, uint64_t, uint64_t, size_t> happened;  // what had happened by then
+    uint64_t ranges = 0;
+    uint64_t leases = 0;
+    int64_t bytes = 0;
+    double batches_per_second = 0;
+    double writes_per_second = 0;
+  };
+
   // presplit.cc
   Task<void> PresplitLoop();
   bool PresplitDue() const;
@@ -195,6 +231,7 @@ class Store : private RangeLifecycle {
   Sender* sender_ = nullptr;
   bool started_ = false;
   bool fatal_ = false;
+  bool draining_ = false;
   std::unique_ptr<AppendFile> lock_;
   std::unique_ptr<storage::Engine> engine_;
   std::unique_ptr<LogEngine> log_;
@@ -211,6 +248,10 @@ class Store : private RangeLifecycle {
   ConsistencyQueue comparisons_;
   SplitQueue splits_;
   MergeQueue merges_;
+  Own own_;
+  DecayedRate writes_;                                             // entries applied here that write, of all ranges
+  StorePool pool_;
+  ReplicateQueue replicate_;
   uint64_t presplit_seen_ = 0;                                     // applied index of the system range at the last look
   Condition presplit_wanted_;                                      // there may be a reason to look
   TaskGroup tasks_;

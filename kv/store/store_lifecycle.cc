@@ -143,7 +143,11 @@ void Store::DescriptorReplaced(RaftGroup* group, const v1::RangeDescriptor& old)
     if (it != by_start_.end() && it->second == group->range_id()) by_start_.erase(it);
   }
   by_start_[group->descriptor().start_key()] = group->range_id();
-  for (const auto& r : group->descriptor().replicas()) multiraft_.AddStore(r.store_id());
+  for (const auto& r : group->descriptor().replicas()) {
+    multiraft_.AddStore(r.store_id());
+    if (started_) pool_.Meet(r.node_id(), r.store_id());
+  }
+  if (group->holds_lease()) replicate_.Touch(group->range_id());
 }
 
 // ---------------------------------------------------------------------------------------------------------------- removed replicas

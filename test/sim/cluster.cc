@@ -162,6 +162,8 @@ void SimCluster::BootNode(int i) {
       store.log_cache_bytes = options_.log_cache_bytes;
       store.truncation.idle_interval = options_.truncation_interval;
       store.truncation.tail_entries = options_.truncation_tail;
+      store.replicate = options_.replicate;
+      store.pool = options_.pool;
       store.consistency = {.interval = options_.consistency_interval, .patience = 30s};
       // Nodes that joined are known by their certificates alone here.
       store.peer_check = [](const PeerIdentity& peer, kv::StoreId from) {
@@ -219,7 +221,17 @@ void SimCluster::Crash(int i, CrashKind kind) {
 }
 
 void SimCluster::Restart(int i) {
-  if (!alive(i) && !retired(i)) node(i)->Restart();
+  if (!alive(i) && !retired(i) && sim_.now() >= hosts_[static_cast<size_t>(i)].away_until) node(i)->Restart();
+}
+
+void SimCluster::SendAway(int i, Duration away) {
+  hosts_[static_cast<size_t>(i)].away_until = sim_.now() + away;
+  Crash(i);
+  sim_.At(away, [this, i] { Restart(i); });
+}
+
+void SimCluster::SetDraining(int i, bool draining) {
+  if (alive(i) && node(i)->root<NodeRoot>() != nullptr) node(i)->root<NodeRoot>()->node->SetDraining(draining);
 }
 
 void SimCluster::CrashGhost() {
@@ -246,6 +258,8 @@ void SimCluster::Heal() {
     node(i)->disk().faults = DiskFaults();
     node(i)->disk().Thaw();
     hosts_[static_cast<size_t>(i)].disk.full = false;
+    hosts_[static_cast<size_t>(i)].away_until = MonoTime{};
+    SetDraining(i, false);
     Restart(i);
     sim_.At(1ms, [this, i] { Restart(i); });  // it may be about to crash at this very moment
   }

@@ -24,9 +24,11 @@
 #include "base/sim/simulation.h"
 #include "kv/client/database.h"
 #include "kv/storage/model_engine.h"
-#include "proto/kv/status.pb.h"
 #include "kv/store/merge_queue.h"
+#include "kv/store/replicate_queue.h"
 #include "kv/store/split_queue.h"
+#include "kv/store/store_pool.h"
+#include "proto/kv/status.pb.h"
 #include "test/sim/channel.h"
 
 namespace insula::simtest {
@@ -45,6 +47,8 @@ struct ClusterOptions {
   Duration consistency_interval = Duration::zero();
   kv::MergeOptions merge = {.enabled = false};
   kv::SplitOptions split = {.max_bytes = 0, .max_batches_per_second = 0};  // by themselves: not unless a test says so
+  kv::ReplicateOptions replicate = {.enabled = false};
+  kv::StorePoolOptions pool;
   int joining_nodes = 0;  // besides the three that found the cluster
 };
 
@@ -76,7 +80,12 @@ class SimCluster {
 
   // Faults.
   void Crash(int i, CrashKind kind = CrashKind::kAny);
+  // Not before a node has stayed away for as long as it is to.
   void Restart(int i);
+  // Crashes the node; until `away` has passed, or all is healed, nothing brings it back.
+  void SendAway(int i, Duration away);
+  // The node wants no leases, or wants some again; until it restarts.
+  void SetDraining(int i, bool draining);
   bool alive(int i) { return node(i)->alive(); }
   void CrashGhost();
   void RestartGhost();
@@ -111,6 +120,7 @@ class SimCluster {
     kv::storage::Engine* engine = nullptr;  // RocksDB only: of the process that runs, once it is open
     bool damaged = false;
     bool retired = false;
+    MonoTime away_until{};
   };
   void BootNode(int i);
   void Ended(int i, const char* how, const absl::Status& why);

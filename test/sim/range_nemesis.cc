@@ -13,10 +13,25 @@ constexpr Duration kAskFor = 8s;
 // Off: seeds 107 (statistics) and 266 (replicas differ) fail with merges, see docs/roadmap.md.
 constexpr bool kMerges = false;
 constexpr bool kMoves = true;
+constexpr bool kPlacement = true;
 constexpr int kJoining = 2;
 
 bool CutsIn(uint64_t seed) { return SeededRandom(seed ^ 0x59595959ull).Chance(0.5); }
 bool MovesIn(uint64_t seed) { return kMoves && SeededRandom(seed ^ 0x6d6d6d6dull).Chance(0.4); }
+bool PlacesIn(uint64_t seed) { return kPlacement && SeededRandom(seed ^ 0x7c7c7c7cull).Chance(0.3); }
+
+// In seconds what else takes minutes, and so that little is enough to be moved.
+void TunePlacement(SeededRandom random, ClusterOptions* options) {
+  options->joining_nodes = kJoining;
+  options->pool = {.dead_after = 3s + Duration(random.Uniform(5'000'000'000)), .fresh_for = 10s, .say_every = 500ms};
+  options->replicate = {.enabled = true,
+                        .placement = {.ranges_least = 1, .bytes_least = 20'000, .writes_least = 20, .leases_least = 1, .batches_least = 20},
+                        .drift_rest = 1s,
+                        .walk_rest = 100ms,
+                        .unsettled_for = 3s,
+                        .change_timeout = 10s,
+                        .first_retry = 200ms};
+}
 
 void Name(uint64_t store, kv::v1::ReplicaTarget* target) {
   target->set_node_id(store);
@@ -45,6 +60,7 @@ void Move(int nodes, const std::string& key, const kv::v1::RangeDescriptor& rang
 
 void RangeNemesis::Tune(uint64_t seed, ClusterOptions* options) {
   if (MovesIn(seed)) options->joining_nodes = kJoining;
+  if (PlacesIn(seed)) TunePlacement(SeededRandom(seed ^ 0x7d7d7d7dull), options);
   SeededRandom random(seed ^ 0x5a5a5a5aull);
   if (!CutsIn(seed) || !random.Chance(0.5)) return;
   options->split.max_bytes = static_cast<int64_t>(2'000 + random.Uniform(20'000));
@@ -55,6 +71,7 @@ RangeNemesis::RangeNemesis(SimCluster* cluster, uint64_t seed, std::function<std
     : cluster_(cluster), random_(seed ^ 0x5b5b5b5bull), random_key_(std::move(random_key)), interval_(Duration(100'000'000 + random_.Uniform(1'500'000'000))) {
   if (CutsIn(seed)) AddCuts();
   if (MovesIn(seed)) AddMoves();
+  places_ = PlacesIn(seed);
 }
 
 void RangeNemesis::AddCuts() {
@@ -81,6 +98,27 @@ void RangeNemesis::AddMoves() {
 
 void RangeNemesis::Begin() {
   if (!actions_.empty()) Next();
+  if (places_) LoseOne();
+}
+
+void RangeNemesis::LoseOne() {
+  cluster_->sim().At(2s + Duration(random_.Uniform(4'000'000'000)), [this] {
+    if (ended_) return;
+    const int node = static_cast<int>(random_.Uniform(static_cast<uint64_t>(cluster_->nodes())));
+    const Duration away = 3s + Duration(random_.Uniform(12'000'000'000));
+    const bool drains = random_.Chance(0.4);
+    ++(*counts_)[drains ? "node drained" : "node away"];
+    if (drains) {
+      cluster_->SetDraining(node, true);
+    } else {
+      cluster_->SendAway(node, away);
+    }
+    cluster_->sim().At(away, [this, node, drains] {
+      if (ended_) return;
+      if (drains) cluster_->SetDraining(node, false);
+      LoseOne();
+    });
+  });
 }
 
 void RangeNemesis::Next() {

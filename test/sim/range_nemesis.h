@@ -1,6 +1,7 @@
 // What happens to ranges while they are worked with: they are cut and joined, on request and (in half of the seeds that have any of it) by
-// the stores themselves, which then think of a few thousand bytes as large; and their replicas and leases move between five nodes, as
-// operators and queues would have it.
+// the stores themselves, which then think of a few thousand bytes as large; their replicas and leases move between five nodes, as
+// operators and queues would have it; and in some seeds the stores' own queues move them, while nodes stay away for longer than a store is
+// waited for, or give their leases away.
 //
 //   RangeNemesis::Tune(seed, &cluster_options);
 //   RangeNemesis nemesis(&cluster, seed, random_key);
@@ -46,12 +47,15 @@ class RangeNemesis {
   void AddCuts();
   void AddMoves();
   void Next();
+  // One node after the other is away for a while, or drained.
+  void LoseOne();
   void Ask(const Action& action, std::string key, uint64_t seed);
 
   SimCluster* cluster_;
   SeededRandom random_;
   std::function<std::string(Random&)> random_key_;
   Duration interval_;
+  bool places_ = false;
   std::vector<Action> actions_;  // none: the seed has nothing of it
   std::shared_ptr<std::map<std::string, uint64_t>> counts_ = std::make_shared<std::map<std::string, uint64_t>>();
   bool ended_ = false;
