@@ -139,6 +139,20 @@ TEST_F(MergeTest, UnreplicatedLocksOfTheRightSideAreStillHeld) {
   EXPECT_EQ(Read("x"), "2");
 }
 
+// Nobody has heard of it yet: whoever took it for aborted would take its intents away, and it would commit without them.
+TEST_F(MergeTest, ATransactionThatBeginsAfterAMergeIsNotTakenForAnAbortedOne) {
+  Put("x", "1");
+  Ask(MergeBatch(K("b")));
+  for (const char* anchor : {"b", "x"}) {
+    v1::BatchRequest query = NewBatch();
+    query.add_requests()->mutable_query_txn()->set_key(K(anchor));
+    query.mutable_requests(0)->mutable_query_txn()->set_txn_id(std::string(16, 't'));
+    v1::BatchResponse response = Try(query);
+    ASSERT_FALSE(response.has_error()) << response.error().ShortDebugString();
+    EXPECT_FALSE(response.responses(0).query_txn().found()) << anchor;
+  }
+}
+
 TEST_F(MergeTest, TheHigherGcThresholdHolds) {
   Put("x", "1");
   loop_.RunFor(10s);

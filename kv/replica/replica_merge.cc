@@ -17,8 +17,9 @@
 // has a new id. So the answer holds for ever, and the range goes on, or is known to have ended.
 //
 // What travels: unreplicated locks of the right side as replicated ones; transaction records and outcomes lie with their keys; the
-// timestamp cache as one span at `served`, and so the markers of transactions; the higher GC threshold. What the merged range's leaseholder
-// observed before says nothing about values that the right one wrote, so transactions that began before have their uncertainty there.
+// timestamp cache as one span at `served`, below which no transaction gets a record in the merged range any more; the higher GC threshold.
+// What the merged range's leaseholder observed before says nothing about values that the right one wrote, so transactions that began before
+// have their uncertainty there.
 #include <algorithm>
 #include <set>
 #include <utility>
@@ -176,7 +177,8 @@ void Replica::AfterMerge(const MergeTrigger& merge) {
   const std::string& end = merge.right.end_key();
   reads_.AddRange(start, end, merge.served, {});
   releases_.AddRange(start, end, merge.served, {});
-  markers_.AddRange(keys::AnchorSpanStart(start), keys::AnchorSpanEnd(end), merge.served, {});
+  // Not as a span: markers above the low-water mark are taken for what became of a transaction itself.
+  markers_.RaiseLowWater(merge.served);
   observed_floor_ = group_->clock().Now();
   auto threshold = LoadGcThreshold(*group_->engine().NewReader(), range_id_);
   gc_threshold_ = std::max(gc_threshold_, threshold.ok() ? *threshold : observed_floor_);
