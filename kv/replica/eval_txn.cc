@@ -32,13 +32,6 @@ EvalResult Evaluator::HeartbeatTxn(const v1::HeartbeatTxnRequest& request, v1::H
   auto record = LoadRecord(rw_, request.key(), txn_id());
   if (!record.ok()) return EvalResult::Error(record.status());
   if (!*record) {
-    // Its first batch is under way still, so nobody has told the client when it began, and when it beats says nothing about that: an earlier
-    // lease may have seen it begin, and this one may have told somebody that it is aborted.
-    if (batch_.header().txn().meta().min_ts() == 0) {
-      PROBE("a transaction was kept alive before it knew when it began");
-      out->set_status(v1::PENDING);
-      return EvalResult::Ok();
-    }
     if (!CanCreateRecord(request.key(), txn_->meta())) {
       out->set_status(v1::ABORTED);
       return EvalResult::Ok();
