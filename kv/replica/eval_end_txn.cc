@@ -104,6 +104,9 @@ EvalResult Evaluator::Commit(const v1::EndTxnRequest& request, std::string_view 
       return EvalResult::Ok();
     }
     if (record->status() == v1::ABORTED) return EvalResult::Error(TxnAbortedError("another transaction pushed it"));
+    // Made by a heartbeat before the client knew when it began: somebody may have been told before that it is aborted.
+    const bool late = record->meta().min_ts() > txn_->meta().min_ts();
+    if (!one_phase && late && !CanCreateRecord(anchor, txn_->meta())) return EvalResult::Error(TxnAbortedError("another transaction pushed it, or the range changed hands"));
     if (!one_phase) commit_ts = std::max(commit_ts, Timestamp{record->meta().write_ts()});
   } else if (!one_phase) {
     if (!CanCreateRecord(anchor, txn_->meta())) return EvalResult::Error(TxnAbortedError("another transaction pushed it, or the range changed hands"));

@@ -489,6 +489,28 @@ TEST_F(ReplicaTest, HeartbeatsKeepATransactionAlive) {
   EXPECT_EQ(Get(kA), "2");
 }
 
+// Its first batch is under way, so a heartbeat makes a record as of now; whatever others were told of the transaction before that holds.
+TEST_F(ReplicaTest, ARecordThatAHeartbeatMadeTooLateDoesNotUndoAnAbort) {
+  auto client = NewTxn("t");
+  auto known = client;
+  auto write = In(known);
+  AddPut(write, kA, "1");
+  Step(known, write);
+  group_->ChangeLease();
+  auto push = Batch();
+  auto* request = push.add_requests()->mutable_push_txn();
+  request->set_key(kA);
+  *request->mutable_pushee() = known.meta();
+  request->set_kind(v1::PUSH_ABORT);
+  ASSERT_EQ(Ok(push).responses(0).push_txn().pushee().status(), v1::ABORTED);
+  auto beat = In(client);
+  beat.add_requests()->mutable_heartbeat_txn()->set_key(kA);
+  EXPECT_EQ(Ok(beat).responses(0).heartbeat_txn().status(), v1::PENDING);
+  auto commit = In(known);
+  AddEnd(commit, true, false)->add_lock_spans()->set_key(kA);
+  EXPECT_TRUE(Run(commit).error().has_txn_aborted());
+}
+
 TEST_F(ReplicaTest, ADeadlockEndsTheYoungest) {
   auto first = NewTxn("first"), second = NewTxn("second");
   second.mutable_meta()->set_anchor_key(kB);
