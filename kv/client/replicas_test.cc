@@ -23,21 +23,12 @@ std::string K(std::string_view key) { return KeyspacePrefix(kKeyspace).append(ke
 
 class ReplicasTest : public testing::Test {
  protected:
-  ReplicasTest() {
-    v1::BatchRequest split = NewBatch();
-    split.add_requests()->mutable_admin_split()->set_split_key(K("m"));
-    Ask(split);
-  }
+  ReplicasTest() { Ask(SplitBatch(K("m"))); }
   ~ReplicasTest() override {
     db_.reset();
     loop_.RunUntilIdle();
   }
 
-  static v1::BatchRequest NewBatch() {
-    v1::BatchRequest batch;
-    batch.mutable_header()->set_version(kBatchVersion);
-    return batch;
-  }
   // A replica more of the range that holds `key`, on store `store`.
   static v1::BatchRequest AddTo(std::string key, uint64_t store) {
     v1::BatchRequest batch = NewBatch();
@@ -53,11 +44,6 @@ class ReplicasTest : public testing::Test {
     change->set_key(std::move(key));
     change->add_remove()->set_node_id(store);
     change->mutable_remove(0)->set_store_id(store);
-    return batch;
-  }
-  static v1::BatchRequest MergeAt(std::string key) {
-    v1::BatchRequest batch = NewBatch();
-    batch.add_requests()->mutable_admin_merge()->set_key(std::move(key));
     return batch;
   }
   v1::BatchResponse Try(const v1::BatchRequest& batch, Duration limit = 30s) { return loop_.Run(db_->sender().Send(ctx_.WithTimeout(limit), batch)); }
@@ -97,9 +83,7 @@ TEST_F(ReplicasTest, ALearnerThatASplitBroughtAlongGoesWhenNobodyWantsIt) {
   });
   loop_.RunFor(1s);
   ASSERT_EQ(RangeOf("x").replicas_size(), 2);
-  v1::BatchRequest split = NewBatch();
-  split.add_requests()->mutable_admin_split()->set_split_key(K("y"));
-  Ask(split);
+  Ask(SplitBatch(K("y")));
   cluster_.group_of(K("x")).behind.clear();
   loop_.RunFor(1s);
   EXPECT_TRUE(IsSettled(RangeOf("x"))) << RangeOf("x").ShortDebugString();
@@ -137,10 +121,10 @@ TEST_F(ReplicasTest, ARangeIsNotTakenInWhileOneOfItsRemovedReplicasIsStillToBeTo
     ASSERT_TRUE(right.engine().Write(rows).ok());
   };
   note({{7, 3}});
-  EXPECT_TRUE(Try(MergeAt(K("b")), 5s).has_error());
+  EXPECT_TRUE(Try(MergeBatch(K("b")), 5s).has_error());
   ASSERT_NE(RangeOf("b").range_id(), RangeOf("x").range_id());
   note({});
-  Ask(MergeAt(K("b")));
+  Ask(MergeBatch(K("b")));
   EXPECT_EQ(RangeOf("b").range_id(), RangeOf("x").range_id());
 }
 

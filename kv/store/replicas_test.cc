@@ -171,7 +171,7 @@ TEST_F(ReplicasTest, NoWriteIsLostWhileReplicasAndLeasesMove) {
       if (!voters.contains(i)) out.push_back(i);
     }
     const int leaves = *std::next(voters.begin(), round % 3), comes = out[static_cast<size_t>(round) % out.size()];
-    // Writes go on while it is under way.
+    // Writes go on while it is under way; they are load: one may be refused as the lease moves.
     bool ended = false;
     for (int i = 1; i < 40; ++i) {
       cluster.sim().At(i * 20ms, [&cluster, &ended, i] {
