@@ -1,13 +1,8 @@
 #include "cli/supervisor.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -18,6 +13,7 @@
 #include "cli/admin_client.h"
 #include "cli/command_line.h"
 #include "cli/passwords.h"
+#include "cli/port_chooser.h"
 #include "proto/operator/supervisor.pb.h"
 #include "tenant/tenant.h"
 
@@ -42,48 +38,31 @@ std::string LogTail(FileSystem* files, const std::string& path) {
 
 }  // namespace
 
-absl::StatusOr<int> FreePort(int wanted) {
-  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return absl::UnavailableError(StrCat("cannot open a socket: ", std::strerror(errno)));
-  int one = 1;
-  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(static_cast<uint16_t>(wanted));
-  socklen_t length = sizeof(address);
-  int result = bind(fd, reinterpret_cast<sockaddr*>(&address), length);
-  int error = errno;
-  if (result == 0) getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length);
-  close(fd);
-  if (result == 0) return ntohs(address.sin_port);
-  if (error == EADDRINUSE) return absl::AlreadyExistsError(StrCat("port ", wanted, " is in use"));
-  return absl::UnavailableError(StrCat("port ", wanted, " cannot be used: ", std::strerror(error)));
-}
-
 Supervisor::Supervisor(const Context& ctx, ClusterFolder* folder, SupervisorOptions options, Runtime runtime, Transport* admin, Transport* server)
     : folder_(folder), options_(options), runtime_(runtime), admin_(admin), server_(server), processes_(runtime.executor), tasks_(ctx) {}
 
 absl::Status Supervisor::ChoosePorts() {
   ClusterConfig& config = folder_->config();
-  auto port = FreePort(options_.port);
-  if (!port.ok()) return absl::AlreadyExistsError(StrCat(std::string(port.status().message()), "; choose another with --port=N, or a free one with --port=0"));
-  auto http_port = FreePort(options_.http_port);
-  if (!http_port.ok()) return absl::AlreadyExistsError(StrCat(std::string(http_port.status().message()), "; choose another with --http-port=N, or a free one with --http-port=0"));
-  config.port = *port;
-  config.http_port = *http_port;
+  PortChooser ports(runtime_.random, runtime_.files);
+  auto asked = [&ports](int wanted, std::string_view flag) -> absl::StatusOr<int> {
+    auto chosen = wanted == 0 ? ports.TakeAny() : ports.Take(wanted);
+    if (chosen.ok()) return chosen;
+    return absl::Status(chosen.status().code(), StrCat(std::string(chosen.status().message()), "; choose another with ", flag, "=N, or a free one with ", flag, "=0"));
+  };
+  ASSIGN_OR_RETURN(config.port, asked(options_.port, "--port"));
+  ASSIGN_OR_RETURN(config.http_port, asked(options_.http_port, "--http-port"));
   for (NodeConfig& node : config.nodes) {
     for (std::string* address : {&node.address, &node.http}) {
       // The former port again if it is free: not needed, but kind to whoever looks at it.
       size_t colon = address->rfind(':');
       int former = colon == std::string::npos ? 0 : std::atoi(address->c_str() + colon + 1);
-      auto chosen = FreePort(former);
-      if (!chosen.ok()) chosen = FreePort(0);
+      auto chosen = former == 0 ? ports.TakeAny() : ports.Take(former);
+      if (!chosen.ok()) chosen = ports.TakeAny();
       if (!chosen.ok()) return chosen.status();
       *address = StrCat("127.0.0.1:", *chosen);
     }
   }
-  ASSIGN_OR_RETURN(int operator_port, FreePort(0));
+  ASSIGN_OR_RETURN(int operator_port, ports.TakeAny());
   operator_address_ = StrCat("127.0.0.1:", operator_port);
   return folder_->SaveConfig();
 }

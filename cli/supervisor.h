@@ -87,9 +87,6 @@ class Supervisor {
   TaskGroup tasks_;
 };
 
-// Takes a free port of 127.0.0.1 for a moment. `wanted` other than 0: that one; kAlreadyExists when it is in use.
-absl::StatusOr<int> FreePort(int wanted);
-
 }  // namespace insula::cli
 
 #endif  // INSULA_CLI_SUPERVISOR_H_
