@@ -1,4 +1,4 @@
-// insula status, node, psql.
+// insula status, psql.
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -13,7 +13,6 @@
 #include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/local_cluster.h"
-#include "proto/operator/supervisor.pb.h"
 #include "tenant/tenant.h"
 
 namespace insula::cli {
@@ -51,20 +50,6 @@ Task<absl::Status> Status(Context ctx, LocalCluster& cluster, bool json) {
   co_return absl::OkStatus();
 }
 
-Task<absl::Status> StartNode(Context ctx, LocalCluster& cluster, uint64_t id) {
-  std::string supervisor;
-  for (const RunFile& file : cluster.processes) {
-    if (file.role == "supervisor" && file.Alive()) supervisor = file.address;
-  }
-  if (supervisor.empty()) co_return absl::UnavailableError("no supervisor runs on this data folder; start the whole cluster with: insula up");
-  ops::v1::StartNodeRequest request;
-  request.set_node_id(id);
-  auto response = co_await CallUnary<ops::v1::StartNodeResponse>(ctx.WithTimeout(std::chrono::seconds(90)), *cluster.transport, supervisor, "/insula.ops.v1.Supervisor/StartNode", request);
-  if (!response.ok()) co_return response.status();
-  std::cout << (response->was_running() ? "Node was running already." : "Node is running.") << std::endl;
-  co_return absl::OkStatus();
-}
-
 // NAME-ID for what the user wrote: NAME-ID itself, or a NAME that the cluster knows.
 Task<absl::Status> ResolveCluster(Context ctx, LocalCluster& cluster, std::string* name) {
   CO_ASSIGN_OR_RETURN(auto record, co_await cluster.client->Get(ctx, *name));
@@ -98,19 +83,6 @@ int StatusCommand(int argc, char** argv) {
     co_await cluster.transport->Shutdown(Duration::zero());
     co_return result;
   });
-}
-
-int NodeCommand(int argc, char** argv) {
-  std::string data = "./insula-data";
-  uint64_t id = 0;
-  CLI::App app("Manages the KV nodes of a local cluster.", "insula node");
-  app.require_subcommand(1);
-  CLI::App* start = app.add_subcommand("start", "start a node that was left dead (insula up --no-restart); returns when it is ready");
-  start->add_option("--data", data, "data folder")->capture_default_str();
-  start->add_option("N", id, "the node's number")->required();
-  int exit_code = kExitOk;
-  if (!Parse(app, argc, argv, &exit_code)) return exit_code;
-  return WithLocalCluster(data, [&](Context ctx, RealWorld&, LocalCluster& cluster) { return StartNode(ctx, cluster, id); });
 }
 
 int PsqlCommand(int argc, char** argv) {

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cctype>
 #include <cstdio>
 #include <filesystem>
@@ -15,6 +16,7 @@ namespace insula::cli {
 namespace {
 
 constexpr char kInitialising[] = "insula-data initialising\n";
+const std::vector<std::string> kLoopbackNames = {"127.0.0.1", "::1", "localhost"};
 
 std::string Absolute(const std::string& path) { return std::filesystem::absolute(path).lexically_normal().string(); }
 
@@ -79,7 +81,8 @@ absl::StatusOr<ClusterFolder> ClusterFolder::OpenOrCreate(const std::string& pat
     RETURN_IF_ERROR(runtime.files->WriteFileAtomically(folder.path_ + "/VERSION", kInitialising));
   }
   folder.config_ = ClusterConfig{.cluster_id = RandomHex(runtime.random), .nodes = {}, .port = 0, .http_port = 0};
-  for (int i = 1; i <= nodes; ++i) folder.config_.nodes.push_back({.id = static_cast<uint64_t>(i), .address = "", .http = ""});
+  for (int i = 1; i <= nodes; ++i) folder.config_.nodes.push_back({.id = static_cast<uint64_t>(i), .address = "", .http = "", .joined = false, .locality = ""});
+  folder.config_.last_node = static_cast<uint64_t>(nodes);
   for (const char* sub : {"certs", "run", "credentials"}) RETURN_IF_ERROR(runtime.files->CreateDirs(StrCat(folder.path_, "/", sub), 0700));
   for (const char* sub : {"kv", "logs"}) RETURN_IF_ERROR(runtime.files->CreateDirs(StrCat(folder.path_, "/", sub), 0700));
   RETURN_IF_ERROR(folder.MakeCertificates());
@@ -100,16 +103,31 @@ absl::Status ClusterFolder::Load() {
   config_.cluster_id = json.value("cluster_id", "");
   config_.port = json.value("port", 0);
   config_.http_port = json.value("http_port", 0);
-  for (auto& node : json["nodes"]) config_.nodes.push_back({.id = node.value("id", uint64_t{0}), .address = node.value("address", ""), .http = node.value("http", "")});
+  for (auto& node : json["nodes"]) {
+    config_.nodes.push_back({.id = node.value("id", uint64_t{0}), .address = node.value("address", ""), .http = node.value("http", ""), .joined = node.value("joined", false),
+                             .locality = node.value("locality", "")});
+    config_.last_node = std::max(config_.last_node, config_.nodes.back().id);
+  }
+  config_.last_node = std::max(config_.last_node, json.value("last_node", uint64_t{0}));
   initialised_ = true;
   return absl::OkStatus();
 }
 
 absl::Status ClusterFolder::SaveConfig() {
   nlohmann::json nodes = nlohmann::json::array();
-  for (auto& node : config_.nodes) nodes.push_back({{"id", node.id}, {"address", node.address}, {"http", node.http}});
-  nlohmann::json json = {{"cluster_id", config_.cluster_id}, {"port", config_.port}, {"http_port", config_.http_port}, {"nodes", nodes}};
+  for (auto& node : config_.nodes) nodes.push_back({{"id", node.id}, {"address", node.address}, {"http", node.http}, {"joined", node.joined}, {"locality", node.locality}});
+  nlohmann::json json = {{"cluster_id", config_.cluster_id}, {"port", config_.port}, {"http_port", config_.http_port}, {"last_node", config_.last_node}, {"nodes", nodes}};
   return files_->WriteFileAtomically(path_ + "/cluster.json", json.dump(2) + "\n");
+}
+
+absl::StatusOr<NodeConfig*> ClusterFolder::AddNode(const std::string& locality) {
+  CertificateAndKey authority;
+  ASSIGN_OR_RETURN(authority.certificate_pem, files_->ReadFile(ca()));  // the bundle begins with it
+  ASSIGN_OR_RETURN(authority.key_pem, files_->ReadFile(key("ca")));
+  const uint64_t id = ++config_.last_node;
+  RETURN_IF_ERROR(WritePair(StrCat("node.", id), IssueNodeCertificate(authority, id, kLoopbackNames)));
+  config_.nodes.push_back({.id = id, .address = "", .http = "", .joined = true, .locality = locality});
+  return &config_.nodes.back();
 }
 
 absl::Status ClusterFolder::MarkInitialised() {
@@ -125,7 +143,7 @@ absl::Status ClusterFolder::WritePair(const std::string& name, const absl::Statu
 }
 
 absl::Status ClusterFolder::MakeCertificates() {
-  std::vector<std::string> names = {"127.0.0.1", "::1", "localhost"};
+  const std::vector<std::string>& names = kLoopbackNames;
   ASSIGN_OR_RETURN(CertificateAndKey ca, CreateCa("Insula cluster CA"));
   ASSIGN_OR_RETURN(CertificateAndKey tenant_ca, CreateCa("Insula tenant CA"));
   RETURN_IF_ERROR(WritePair("ca", ca));

@@ -30,6 +30,8 @@ struct NodeConfig {
   uint64_t id = 0;
   std::string address;  // gRPC
   std::string http;
+  bool joined = false;  // after the first start
+  std::string locality;
 };
 
 struct ClusterConfig {
@@ -37,6 +39,7 @@ struct ClusterConfig {
   std::vector<NodeConfig> nodes;
   int port = 0;       // SQL, of the proxy
   int http_port = 0;  // of the operator
+  uint64_t last_node = 0;  // the highest number that a node ever had: they are not used again
 };
 
 struct Credentials {
@@ -70,6 +73,8 @@ class ClusterFolder {
   ClusterConfig& config() { return config_; }
   const ClusterConfig& config() const { return config_; }
   absl::Status SaveConfig();
+  // Takes a further node into the configuration, with its certificate; not saved yet.
+  absl::StatusOr<NodeConfig*> AddNode(const std::string& locality);
   // True once the stores are initialised and VERSION is written.
   bool initialised() const { return initialised_; }
   absl::Status MarkInitialised();

@@ -4,10 +4,13 @@
 #ifndef INSULA_CLI_COMMAND_LINE_H_
 #define INSULA_CLI_COMMAND_LINE_H_
 
+#include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "base/async/context.h"
 #include "base/async/task.h"
 #include "base/real/real_world.h"
@@ -30,6 +33,12 @@ int Report(const absl::Status& status);
 
 // Runs `main` on a real world's loop to its end; reports its status.
 int RunOnLoop(const std::function<Task<absl::Status>(Context, RealWorld&)>& main);
+
+// "500ms", "10s", "5m", "2h" in milliseconds; kInvalidArgument, with examples, otherwise.
+absl::StatusOr<int64_t> ParseDuration(const std::string& text);
+
+// What stands between commas.
+std::vector<std::string> SplitList(const std::string& text);
 
 // Path of the running binary.
 std::string SelfPath();

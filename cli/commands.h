@@ -13,6 +13,7 @@ int UpCommand(int argc, char** argv);
 int DownCommand(int argc, char** argv);
 int StatusCommand(int argc, char** argv);
 int NodeCommand(int argc, char** argv);
+int DebugCommand(int argc, char** argv);
 int TenantCommand(int argc, char** argv);
 int PsqlCommand(int argc, char** argv);
 int CertCommand(int argc, char** argv);

@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/role.h"
 #include "operator/certificate_stamps.h"
+#include "operator/kv_nodes.h"
 #include "operator/operator.h"
 #include "operator/process_runtime.h"
 
@@ -36,16 +37,9 @@ Task<absl::Status> RunOperator(Context ctx, RealWorld& world, const OperatorFlag
   CO_ASSIGN_OR_RETURN(std::string ca_bundle, files->ReadFile(flags.identity.ca));
 
   auto transport = MakeGrpcTransport(world.executor(), identity);
-  std::vector<std::string> addresses;
-  std::vector<ops::v1::KvNode> kv_nodes;
-  for (auto& [id, address] : nodes) {
-    addresses.push_back(address);
-    ops::v1::KvNode& node = kv_nodes.emplace_back();
-    node.set_node_id(id);
-    node.set_address(address);
-  }
-  ops::KvTenantRegistry registry(transport.get(), addresses);
-  ops::CertificateStamps stamps(ca_bundle, tenant_ca, kv_nodes, {"127.0.0.1", "::1", "localhost"});
+  ops::KvNodes kv_nodes(transport.get(), std::move(nodes));
+  ops::KvTenantRegistry registry(transport.get(), &kv_nodes);
+  ops::CertificateStamps stamps(ca_bundle, tenant_ca, &kv_nodes, {"127.0.0.1", "::1", "localhost"});
   ops::ProcessRuntimeOptions runtime_options{.binary = SelfPath(), .run_folder = flags.run_folder, .log_folder = flags.log_folder, .ca_path = flags.identity.ca,
                                              .certificate_path = flags.pool_certificate, .key_path = flags.pool_key};
   auto post = [network, identity](const Context& call, std::string url, std::string body) -> Task<absl::StatusOr<std::string>> {
@@ -61,6 +55,7 @@ Task<absl::Status> RunOperator(Context ctx, RealWorld& world, const OperatorFlag
   RoleHttp http(ctx, world);
   CO_ASSIGN_OR_RETURN(std::string http_address, http.Start(flags.http, [&ready] { return ready ? absl::OkStatus() : absl::UnavailableError("the registry is not known yet"); }));
   TaskGroup tasks(ctx);
+  tasks.Spawn(kv_nodes.Run(running));
   ops::Operator the_operator(running, static_cast<size_t>(flags.pool), &registry, &pods, &stamps);
   the_operator.Register(transport.get());
   CO_ASSIGN_OR_RETURN(int port, transport->Listen(flags.listen));

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -51,20 +52,23 @@ absl::Status Supervisor::ChoosePorts() {
   };
   ASSIGN_OR_RETURN(config.port, asked(options_.port, "--port"));
   ASSIGN_OR_RETURN(config.http_port, asked(options_.http_port, "--http-port"));
-  for (NodeConfig& node : config.nodes) {
-    for (std::string* address : {&node.address, &node.http}) {
-      // The former port again if it is free: not needed, but kind to whoever looks at it.
-      size_t colon = address->rfind(':');
-      int former = colon == std::string::npos ? 0 : std::atoi(address->c_str() + colon + 1);
-      auto chosen = former == 0 ? ports.TakeAny() : ports.Take(former);
-      if (!chosen.ok()) chosen = ports.TakeAny();
-      if (!chosen.ok()) return chosen.status();
-      *address = StrCat("127.0.0.1:", *chosen);
-    }
-  }
+  for (NodeConfig& node : config.nodes) RETURN_IF_ERROR(ChoosePorts(&node, &ports));
   ASSIGN_OR_RETURN(int operator_port, ports.TakeAny());
   operator_address_ = StrCat("127.0.0.1:", operator_port);
   return folder_->SaveConfig();
+}
+
+absl::Status Supervisor::ChoosePorts(NodeConfig* node, PortChooser* ports) {
+  for (std::string* address : {&node->address, &node->http}) {
+    // The former port again if it is free: not needed, but kind to whoever looks at it.
+    size_t colon = address->rfind(':');
+    int former = colon == std::string::npos ? 0 : std::atoi(address->c_str() + colon + 1);
+    auto chosen = former == 0 ? ports->TakeAny() : ports->Take(former);
+    if (!chosen.ok()) chosen = ports->TakeAny();
+    if (!chosen.ok()) return chosen.status();
+    *address = StrCat("127.0.0.1:", *chosen);
+  }
+  return absl::OkStatus();
 }
 
 Task<absl::Status> Supervisor::EndLeftovers(const Context& ctx) {
@@ -113,6 +117,39 @@ std::string Supervisor::PeersArgument() const {
   return StrJoin(peers, ",");
 }
 
+std::vector<std::string> Supervisor::NodeArguments(const NodeConfig& node) const {
+  std::vector<std::string> out = {"kv", node.joined ? "join" : "start", StrCat("--node-id=", node.id), StrCat("--store=", folder_->store(node.id)), StrCat("--cluster-id=", folder_->config().cluster_id),
+                                  StrCat("--listen=", node.address), StrCat("--http=", node.http), StrCat("--peers=", PeersArgument()), StrCat("--repair-after=", options_.repair_after)};
+  if (!node.locality.empty()) out.push_back(StrCat("--locality=", node.locality));
+  if (node.joined) {
+    std::vector<std::string> others;
+    for (const NodeConfig& other : folder_->config().nodes) {
+      if (other.id != node.id) others.push_back(other.address);
+    }
+    out.push_back(StrCat("--join=", StrJoin(others, ",")));
+  }
+  for (auto& a : IdentityArguments(StrCat("node.", node.id))) out.push_back(a);
+  return out;
+}
+
+std::vector<std::string> Supervisor::OperatorArguments() const {
+  std::vector<std::string> out = {"operator", "start", StrCat("--listen=", operator_address_), StrCat("--http=127.0.0.1:", folder_->config().http_port),
+                                  StrCat("--nodes=", PeersArgument()), StrCat("--pool=", options_.pool), StrCat("--tenant-ca-cert=", folder_->cert("tenant-ca")),
+                                  StrCat("--tenant-ca-key=", folder_->key("tenant-ca")), StrCat("--pool-cert=", folder_->cert("pool")),
+                                  StrCat("--pool-key=", folder_->key("pool")), StrCat("--run-folder=", folder_->run()), StrCat("--log-folder=", folder_->logs())};
+  for (auto& a : IdentityArguments("operator")) out.push_back(a);
+  return out;
+}
+
+void Supervisor::RefreshArguments() {
+  for (Child& child : children_) {
+    if (child.role == "operator") child.arguments = OperatorArguments();
+    for (const NodeConfig& node : folder_->config().nodes) {
+      if (child.role == "kv" && child.id == StrCat(node.id)) child.arguments = NodeArguments(node);
+    }
+  }
+}
+
 Supervisor::Child* Supervisor::AddChild(std::string role, std::string id, std::vector<std::string> arguments) {
   Child& child = children_.emplace_back();
   child.role = std::move(role);
@@ -121,40 +158,52 @@ Supervisor::Child* Supervisor::AddChild(std::string role, std::string id, std::v
   return &child;
 }
 
-Task<absl::StatusOr<Credentials>> Supervisor::Start(const Context& ctx) {
-  CO_RETURN_IF_ERROR(co_await EndLeftovers(ctx));
-  CO_RETURN_IF_ERROR(ChoosePorts());
-  if (!folder_->initialised()) CO_RETURN_IF_ERROR(co_await InitialiseStores(ctx));
-
+void Supervisor::RegisterControl() {
+  auto authorize = [](const PeerIdentity& peer) {
+    return IdentifyPeer(peer).role == Role::kAdmin ? absl::OkStatus() : absl::PermissionDeniedError("only an administrator may manage nodes");
+  };
   HandleUnary<ops::v1::StartNodeRequest, ops::v1::StartNodeResponse>(
       *server_, "/insula.ops.v1.Supervisor/StartNode",
-      [this](Context call, ops::v1::StartNodeRequest request, PeerIdentity peer) -> Task<absl::StatusOr<ops::v1::StartNodeResponse>> {
-        if (IdentifyPeer(peer).role != Role::kAdmin) co_return absl::PermissionDeniedError("only an administrator may start nodes");
+      [this, authorize](Context call, ops::v1::StartNodeRequest request, PeerIdentity peer) -> Task<absl::StatusOr<ops::v1::StartNodeResponse>> {
+        CO_RETURN_IF_ERROR(authorize(peer));
         bool was_running = false;
         CO_RETURN_IF_ERROR(co_await StartNode(call, request.node_id(), &was_running));
         ops::v1::StartNodeResponse response;
         response.set_was_running(was_running);
         co_return response;
       });
+  HandleUnary<ops::v1::AddNodeRequest, ops::v1::AddNodeResponse>(
+      *server_, "/insula.ops.v1.Supervisor/AddNode", [this, authorize](Context call, ops::v1::AddNodeRequest request, PeerIdentity peer) -> Task<absl::StatusOr<ops::v1::AddNodeResponse>> {
+        CO_RETURN_IF_ERROR(authorize(peer));
+        CO_ASSIGN_OR_RETURN(NodeConfig node, co_await AddNode(call, request.locality()));
+        ops::v1::AddNodeResponse response;
+        response.set_node_id(node.id);
+        response.set_address(node.address);
+        co_return response;
+      });
+  HandleUnary<ops::v1::RemoveNodeRequest, ops::v1::RemoveNodeResponse>(
+      *server_, "/insula.ops.v1.Supervisor/RemoveNode", [this, authorize](Context, ops::v1::RemoveNodeRequest request, PeerIdentity peer) -> Task<absl::StatusOr<ops::v1::RemoveNodeResponse>> {
+        CO_RETURN_IF_ERROR(authorize(peer));
+        CO_RETURN_IF_ERROR(co_await RemoveNode(request.node_id()));
+        co_return ops::v1::RemoveNodeResponse();
+      });
+}
+
+Task<absl::StatusOr<Credentials>> Supervisor::Start(const Context& ctx) {
+  CO_RETURN_IF_ERROR(co_await EndLeftovers(ctx));
+  CO_RETURN_IF_ERROR(ChoosePorts());
+  if (!folder_->initialised()) CO_RETURN_IF_ERROR(co_await InitialiseStores(ctx));
+
+  RegisterControl();
   CO_ASSIGN_OR_RETURN(int control_port, server_->Listen("127.0.0.1:0"));
   RunFile self{.role = "supervisor", .id = "1", .pid = getpid(), .start_time = ProcessStartTime(getpid()), .address = StrCat("127.0.0.1:", control_port), .http = "", .control = "", .state = "starting"};
   CO_RETURN_IF_ERROR(WriteRunFile(folder_->run(), self));
 
   std::vector<Child*> nodes;
-  for (const NodeConfig& node : folder_->config().nodes) {
-    std::vector<std::string> arguments = {"kv", "start", StrCat("--node-id=", node.id), StrCat("--store=", folder_->store(node.id)), StrCat("--cluster-id=", folder_->config().cluster_id),
-                                          StrCat("--listen=", node.address), StrCat("--http=", node.http), StrCat("--peers=", PeersArgument())};
-    for (auto& a : IdentityArguments(StrCat("node.", node.id))) arguments.push_back(a);
-    nodes.push_back(AddChild("kv", StrCat(node.id), std::move(arguments)));
-  }
+  for (const NodeConfig& node : folder_->config().nodes) nodes.push_back(AddChild("kv", StrCat(node.id), NodeArguments(node)));
   CO_RETURN_IF_ERROR(co_await StartAndWait(ctx, nodes));
 
-  std::vector<std::string> operator_arguments = {"operator", "start", StrCat("--listen=", operator_address_), StrCat("--http=127.0.0.1:", folder_->config().http_port),
-                                                 StrCat("--nodes=", PeersArgument()), StrCat("--pool=", options_.pool), StrCat("--tenant-ca-cert=", folder_->cert("tenant-ca")),
-                                                 StrCat("--tenant-ca-key=", folder_->key("tenant-ca")), StrCat("--pool-cert=", folder_->cert("pool")),
-                                                 StrCat("--pool-key=", folder_->key("pool")), StrCat("--run-folder=", folder_->run()), StrCat("--log-folder=", folder_->logs())};
-  for (auto& a : IdentityArguments("operator")) operator_arguments.push_back(a);
-  Child* the_operator = AddChild("operator", "1", std::move(operator_arguments));
+  Child* the_operator = AddChild("operator", "1", OperatorArguments());
   CO_RETURN_IF_ERROR(co_await StartAndWait(ctx, {the_operator}));
 
   std::vector<std::string> proxy_arguments = {"proxy", "start", StrCat("--listen=127.0.0.1:", folder_->config().port), "--http=127.0.0.1:0", StrCat("--operator=", operator_address_),
@@ -270,7 +319,7 @@ Task<void> Supervisor::RunOnce(Context ctx, Child* child) {
 
 Task<absl::Status> Supervisor::StartNode(const Context& ctx, uint64_t id, bool* was_running) {
   for (Child& child : children_) {
-    if (child.role != "kv" || child.id != StrCat(id)) continue;
+    if (child.role != "kv" || child.id != StrCat(id) || child.stopping) continue;
     *was_running = child.ready.is_set();
     child.held = false;
     child.changed.NotifyAll();
@@ -279,13 +328,52 @@ Task<absl::Status> Supervisor::StartNode(const Context& ctx, uint64_t id, bool* 
   co_return absl::NotFoundError(StrCat("there is no node ", id));
 }
 
-Task<void> Supervisor::StopChild(Child* child, Duration grace) {
+Task<absl::StatusOr<NodeConfig>> Supervisor::AddNode(const Context& ctx, std::string locality) {
+  CO_ASSIGN_OR_RETURN(NodeConfig* added, folder_->AddNode(locality));
+  const uint64_t id = added->id;
+  absl::Status ready;
+  {
+    PortChooser ports(runtime_.random, runtime_.files);
+    ready = ChoosePorts(added, &ports);
+  }
+  if (ready.ok()) ready = folder_->SaveConfig();
+  const NodeConfig node = *added;
+  Child* child = nullptr;
+  if (ready.ok()) {
+    RefreshArguments();
+    child = AddChild("kv", StrCat(id), NodeArguments(node));
+    ready = co_await StartAndWait(ctx, {child});
+  }
+  if (ready.ok()) co_return node;
+  // It never was one of the cluster's nodes, or it is one that does not run: only in the first case may it be forgotten.
+  auto has_store = runtime_.files->Exists(folder_->store(id) + "/STORE");
+  if (has_store.ok() && !*has_store) CO_RETURN_IF_ERROR(co_await RemoveNode(id));
+  co_return ready;
+}
+
+Task<absl::Status> Supervisor::RemoveNode(uint64_t id) {
+  std::vector<NodeConfig>& nodes = folder_->config().nodes;
+  auto node = std::find_if(nodes.begin(), nodes.end(), [&](const NodeConfig& n) { return n.id == id; });
+  if (node == nodes.end()) co_return absl::OkStatus();
+  if (nodes.size() == 1) co_return absl::FailedPreconditionError("the last node cannot go");
+  for (Child& child : children_) {
+    if (child.role != "kv" || child.id != StrCat(id)) continue;
+    co_await StopChild(&child, kStopGrace, SIGINT);
+    CO_RETURN_IF_ERROR(RemoveRunFile(folder_->run(), child.role, child.id));
+  }
+  // The wait may have let others change the list.
+  std::erase_if(nodes, [&](const NodeConfig& n) { return n.id == id; });
+  RefreshArguments();
+  co_return folder_->SaveConfig();
+}
+
+Task<void> Supervisor::StopChild(Child* child, Duration grace, int first_signal) {
   child->stopping = true;
   child->changed.NotifyAll();
   std::shared_ptr<Event> exited = child->exited;
   if (exited == nullptr || exited->is_set()) co_return;
   Context background = Context::Background(runtime_.executor);
-  for (int signal : {SIGTERM, SIGKILL}) {
+  for (int signal : {first_signal, SIGKILL}) {
     absl::Status sent = processes_.Signal(child->file.pid, signal);
     if (!sent.ok()) break;
     absl::Status waited = co_await exited->Wait(background.WithTimeout(grace));
@@ -297,7 +385,7 @@ Task<void> Supervisor::StopChild(Child* child, Duration grace) {
 Task<void> Supervisor::Stop() {
   for (const char* role : {"proxy", "operator"}) {
     for (Child& child : children_) {
-      if (child.role == role) co_await StopChild(&child, kStopGrace);
+      if (child.role == role) co_await StopChild(&child, kStopGrace, SIGTERM);
     }
   }
   // What the operator left: pods outlive it by design.
@@ -313,9 +401,10 @@ Task<void> Supervisor::Stop() {
       if (ended.ok()) break;
     }
   }
+  // All at once: there is nobody whom they could hand their leases to.
   TaskGroup stops(background);
   for (Child& child : children_) {
-    if (child.role == "kv") stops.Spawn(StopChild(&child, kStopGrace));
+    if (child.role == "kv") stops.Spawn(StopChild(&child, kStopGrace, SIGINT));
   }
   co_await stops.Wait();
   tasks_.Cancel();

@@ -2,6 +2,7 @@
 //
 //   start:  stores initialised ─► KV nodes ─► operator ─► proxy ─► tenant demo ─► ready
 //   each:   running ──exit──► (1 s) ──► running        with --no-restart: dead, until `insula node start N`
+//   later:  `insula node add`: a further KV node, from then on like the others; one that was decommissioned is stopped and forgotten
 //   stop:   proxy ─► operator ─► SQL pods ─► KV nodes, each asked first and killed after a grace time
 //
 // The supervisor holds DIR/lock; every process has a run file, so that the next one finds what a killed one left.
@@ -28,11 +29,14 @@
 
 namespace insula::cli {
 
+class PortChooser;
+
 struct SupervisorOptions {
   int port = 26257;
   int http_port = 8080;
   int pool = 2;
   bool restart = true;
+  std::string repair_after = "5m";            // insula kv start --repair-after
 };
 
 class Supervisor {
@@ -70,9 +74,18 @@ class Supervisor {
   Task<void> Keep(Context ctx, Child* child);
   // Runs it once, from start to exit.
   Task<void> RunOnce(Context ctx, Child* child);
-  Task<void> StopChild(Child* child, Duration grace);
+  // Asks with `signal` first.
+  Task<void> StopChild(Child* child, Duration grace, int signal);
   void Save(Child* child, const std::string& state);
   Task<absl::Status> StartNode(const Context& ctx, uint64_t id, bool* was_running);
+  Task<absl::StatusOr<NodeConfig>> AddNode(const Context& ctx, std::string locality);
+  Task<absl::Status> RemoveNode(uint64_t id);
+  void RegisterControl();
+  absl::Status ChoosePorts(NodeConfig* node, PortChooser* ports);
+  std::vector<std::string> NodeArguments(const NodeConfig& node) const;
+  std::vector<std::string> OperatorArguments() const;
+  // What every child is told of the others, from its next start on.
+  void RefreshArguments();
   std::vector<std::string> IdentityArguments(const std::string& name) const;
   std::string PeersArgument() const;
 

@@ -51,17 +51,6 @@ std::string PodStateName(ops::v1::PodState state) { return AsciiLower(ops::v1::P
 
 std::string ClusterOf(const tpb::TenantRecord& record) { return ClusterName{record.name(), record.id()}.ToString(); }
 
-// "500ms", "10s", "5m", "2h" in milliseconds.
-absl::StatusOr<int64_t> ParseDuration(const std::string& text) {
-  size_t digits = text.find_first_not_of("0123456789");
-  std::string unit = digits == std::string::npos ? "" : text.substr(digits);
-  int64_t factor = unit == "ms" ? 1 : unit == "s" ? 1000 : unit == "m" || unit == "min" ? 60000 : unit == "h" ? 3600000 : 0;
-  if (factor == 0 || digits == 0 || digits > 9) return absl::InvalidArgumentError(StrCat("\"", text, "\" is not a duration; examples: 500ms, 10s, 5m, 2h"));
-  int64_t value = std::stoll(text.substr(0, digits)) * factor;
-  if (value <= 0) return absl::InvalidArgumentError("a duration must be positive");
-  return value;
-}
-
 absl::StatusOr<std::string> ReadPassword(const TenantFlags& flags, Random* random) {
   if (flags.password_file.empty()) return GeneratePassword(random);
   std::ifstream in(flags.password_file);

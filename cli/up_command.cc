@@ -21,6 +21,7 @@
 #include "cli/commands.h"
 #include "cli/role.h"
 #include "cli/supervisor.h"
+#include "kv/placement/locality.h"
 
 namespace insula::cli {
 namespace {
@@ -28,6 +29,7 @@ namespace {
 struct UpFlags {
   std::string data = "./insula-data";
   int nodes = 3;
+  std::vector<std::string> localities;
   bool detach = false;
   bool no_restart = false;
   bool detached_child = false;  // internal: we are what --detach started
@@ -48,6 +50,9 @@ std::string Greeting(const ClusterFolder& folder, const absl::StatusOr<Credentia
 
 Task<absl::Status> RunUp(Context ctx, RealWorld& world, const UpFlags& flags) {
   CO_ASSIGN_OR_RETURN(ClusterFolder folder, ClusterFolder::OpenOrCreate(flags.data, flags.nodes, world.runtime()));
+  if (!folder.initialised()) {
+    for (size_t i = 0; i < flags.localities.size(); ++i) folder.config().nodes[i].locality = flags.localities[i];
+  }
   auto lock = world.runtime().files->LockFile(folder.path() + "/lock");
   if (!lock.ok()) {
     co_return absl::UnavailableError(StrCat("a cluster is running on ", folder.path(), " already. `insula status --data=", folder.path(), "` lists it, `insula down --data=", folder.path(), "` stops it."));
@@ -170,6 +175,8 @@ int UpCommand(int argc, char** argv) {
   app.add_option("--port", flags.supervisor.port, "SQL port (0: a free one)")->check(CLI::Range(0, 65535))->capture_default_str();
   app.add_option("--http-port", flags.supervisor.http_port, "HTTP port of the operator (0: a free one)")->check(CLI::Range(0, 65535))->capture_default_str();
   app.add_option("--nodes", flags.nodes, "KV nodes, on first start")->check(CLI::IsMember({1, 3, 5}))->capture_default_str();
+  app.add_option("--locality", flags.localities, "on first start, where each node stands, in their order: --locality=region=eu,zone=a --locality=…")->allow_extra_args(false);
+  app.add_option("--repair-after", flags.supervisor.repair_after, "a node that is not heard of for so long is given up, and its replicas are made anew elsewhere")->capture_default_str();
   app.add_option("--pool", flags.supervisor.pool, "prewarmed SQL pods")->check(CLI::Range(0, 100))->capture_default_str();
   app.add_flag("--detach", flags.detach, "return when the cluster is ready, and leave it running");
   app.add_flag("--no-restart", flags.no_restart, "leave a process that died dead (see: insula node start)");
@@ -177,6 +184,20 @@ int UpCommand(int argc, char** argv) {
   int exit_code = kExitOk;
   if (!Parse(app, argc, argv, &exit_code)) return exit_code;
   flags.supervisor.restart = !flags.no_restart;
+  if (auto repair = ParseDuration(flags.supervisor.repair_after); !repair.ok()) {
+    std::cerr << "insula: " << std::string(repair.status().message()) << "\n";
+    return kExitUsage;
+  }
+  for (const std::string& locality : flags.localities) {
+    if (auto parsed = kv::placement::ParseLocality(locality); !parsed.ok()) {
+      std::cerr << "insula: " << std::string(parsed.status().message()) << "\n";
+      return kExitUsage;
+    }
+  }
+  if (!flags.localities.empty() && flags.localities.size() != static_cast<size_t>(flags.nodes)) {
+    std::cerr << "insula: " << flags.localities.size() << " localities for " << flags.nodes << " nodes: each needs one\n";
+    return kExitUsage;
+  }
   if (flags.detach) {
     return RunOnLoop([&](Context ctx, RealWorld& world) { return Detach(ctx, world, argc, argv, flags.data); });
   }

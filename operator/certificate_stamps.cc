@@ -15,7 +15,7 @@ absl::StatusOr<v1::StampRequest> CertificateStamps::Make(const TenantRecord& rec
   stamp.set_ca_pem(ca_bundle_pem_);
   stamp.set_certificate_pem(std::move(certificate.certificate_pem));
   stamp.set_key_pem(std::move(certificate.key_pem));
-  for (auto& node : nodes_) *stamp.add_kv_nodes() = node;
+  for (auto& node : nodes_->All()) *stamp.add_kv_nodes() = node;
   stamp.set_user(record.user());
   stamp.set_scram_verifier(record.scram_verifier());
   return stamp;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/tls/certificates.h"
+#include "operator/kv_nodes.h"
 #include "operator/stamp_factory.h"
 
 namespace insula::ops {
@@ -15,15 +16,15 @@ inline constexpr Duration kTenantCertificateLife = std::chrono::hours(24 * 7);
 
 class CertificateStamps : public StampFactory {
  public:
-  CertificateStamps(std::string ca_bundle_pem, CertificateAndKey tenant_ca, std::vector<v1::KvNode> nodes, std::vector<std::string> pod_names)
-      : ca_bundle_pem_(std::move(ca_bundle_pem)), tenant_ca_(std::move(tenant_ca)), nodes_(std::move(nodes)), pod_names_(std::move(pod_names)) {}
+  CertificateStamps(std::string ca_bundle_pem, CertificateAndKey tenant_ca, const KvNodes* nodes, std::vector<std::string> pod_names)
+      : ca_bundle_pem_(std::move(ca_bundle_pem)), tenant_ca_(std::move(tenant_ca)), nodes_(nodes), pod_names_(std::move(pod_names)) {}
 
   absl::StatusOr<v1::StampRequest> Make(const TenantRecord& record) override;
 
  private:
   std::string ca_bundle_pem_;
   CertificateAndKey tenant_ca_;
-  std::vector<v1::KvNode> nodes_;
+  const KvNodes* nodes_;
   std::vector<std::string> pod_names_;
 };
 

@@ -18,7 +18,7 @@ constexpr char kAdmin[] = "/insula.tenant.v1.TenantAdmin/";
 
 Task<void> KvTenantRegistry::Run(Context ctx, std::function<void(TenantId)> on_change) {
   while (!ctx.done()) {
-    const std::string& node = nodes_[next_node_++ % nodes_.size()];
+    const std::string node = nodes_->Address(next_node_++);
     absl::Status ended = co_await Follow(ctx, node, on_change);
     // A stream that ends is normal (the node restarts); the next node takes over. The pause bounds the rate when all are down.
     if (!ctx.done()) ended = co_await Sleep(ctx, kRetryPause);
@@ -83,8 +83,8 @@ template <typename Response, typename Request>
 Task<absl::StatusOr<Response>> KvTenantRegistry::CallAny(const Context& ctx, std::string method, const Request& request) {
   absl::Status last = absl::UnavailableError("no KV node is known");
   // Each node once; what another node would answer just the same (not found, aborted, …) is final.
-  for (size_t tries = 0; tries < nodes_.size(); ++tries) {
-    const std::string& node = nodes_[next_node_ % nodes_.size()];
+  for (size_t tries = 0; tries < nodes_->size(); ++tries) {
+    const std::string node = nodes_->Address(next_node_);
     auto response = co_await CallUnary<Response>(ctx, *transport_, node, method, request);
     if (response.ok() || response.status().code() != absl::StatusCode::kUnavailable) co_return response;
     last = response.status();

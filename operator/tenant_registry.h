@@ -13,6 +13,7 @@
 #include "base/async/task.h"
 #include "base/async/wait.h"
 #include "base/runtime/transport.h"
+#include "operator/kv_nodes.h"
 #include "proto/tenant/admin.pb.h"
 #include "tenant/tenant.h"
 
@@ -38,10 +39,10 @@ class TenantRegistry {
   virtual Task<absl::Status> Purge(const Context& ctx, TenantId id) = 0;
 };
 
-// Over the KV nodes' Registry and TenantAdmin services. `nodes`: their addresses; any of them will do.
+// Over the KV nodes' Registry and TenantAdmin services; any node will do. `nodes` outlives it.
 class KvTenantRegistry : public TenantRegistry {
  public:
-  KvTenantRegistry(Transport* transport, std::vector<std::string> nodes) : transport_(transport), nodes_(std::move(nodes)) {}
+  KvTenantRegistry(Transport* transport, const KvNodes* nodes) : transport_(transport), nodes_(nodes) {}
   Task<void> Run(Context ctx, std::function<void(TenantId)> on_change) override;
   Task<absl::Status> WaitLoaded(const Context& ctx) override;
   const TenantRecord* Find(TenantId id) const override;
@@ -59,7 +60,7 @@ class KvTenantRegistry : public TenantRegistry {
   Task<absl::StatusOr<Response>> CallAny(const Context& ctx, std::string method, const Request& request);
 
   Transport* transport_;
-  std::vector<std::string> nodes_;
+  const KvNodes* nodes_;
   size_t next_node_ = 0;
   std::map<TenantId, TenantRecord> records_;
   Event loaded_;

@@ -23,9 +23,10 @@ constexpr Row kTable[] = {
     {"/insula.kv.v1.Node/HotRanges", kNode | kAdmin},
     {"/insula.kv.v1.Node/Join", kNode},
     {"/insula.kv.v1.Node/ListNodes", kNode | kOperator | kAdmin},
-    {"/insula.kv.v1.Node/SetNodeState", kAdmin},
+    {"/insula.kv.v1.Node/WatchNodes", kNode | kOperator},
+    {"/insula.kv.v1.Node/SetNodeState", kNode | kAdmin},
     {"/insula.kv.v1.Node/Drain", kAdmin},
-    {"/insula.kv.v1.Node/Decommission", kAdmin},
+    {"/insula.kv.v1.Node/Decommission", kNode | kAdmin},
     {"/insula.tenant.v1.TenantAdmin/Create", kNode | kAdmin},
     {"/insula.tenant.v1.TenantAdmin/Get", kNode | kOperator | kAdmin},
     {"/insula.tenant.v1.TenantAdmin/List", kNode | kAdmin},
@@ -44,6 +45,8 @@ constexpr Row kTable[] = {
     {"/insula.ops.v1.PodControl/OpenGate", kOperator},
     {"/insula.ops.v1.PodControl/Stop", kOperator},
     {"/insula.ops.v1.Supervisor/StartNode", kAdmin},
+    {"/insula.ops.v1.Supervisor/AddNode", kAdmin},
+    {"/insula.ops.v1.Supervisor/RemoveNode", kAdmin},
 };
 
 }  // namespace

@@ -4,7 +4,12 @@
 //   ----------------------------------+--------+------+----------+-------+-------+---------
 //   kv.v1.Kv/Batch                    |  yes*  | yes  |          |       |       |
 //   kv.v1.Stores/Messages, Snapshot   |        | yes  |          |       |       |
-//   kv.v1.Node/Status                 |        | yes  |   yes    |  yes  |       |
+//   kv.v1.Node/Status, ListNodes      |        | yes  |   yes    |  yes  |       |
+//   kv.v1.Node/WatchNodes             |        | yes  |   yes    |       |       |
+//   kv.v1.Node/Join                   |        | yes  |          |       |       |
+//   kv.v1.Node/HotRanges, SetNodeState|        | yes  |          |  yes  |       |
+//   kv.v1.Node/Decommission           |        | yes  |          |  yes  |       |
+//   kv.v1.Node/Drain                  |        |      |          |  yes  |       |
 //   tenant.v1.TenantAdmin/Create, List|        | yes  |          |  yes  |       |
 //   tenant.v1.TenantAdmin/Get         |        | yes  |   yes    |  yes  |       |
 //   tenant.v1.Registry/*              |        | yes  |   yes    |       |       |

@@ -31,9 +31,10 @@ const std::map<std::string, std::set<Role>> kExpected = {
     {"/insula.kv.v1.Node/HotRanges", {Role::kNode, Role::kAdmin}},
     {"/insula.kv.v1.Node/Join", {Role::kNode}},
     {"/insula.kv.v1.Node/ListNodes", {Role::kNode, Role::kOperator, Role::kAdmin}},
-    {"/insula.kv.v1.Node/SetNodeState", {Role::kAdmin}},
+    {"/insula.kv.v1.Node/WatchNodes", {Role::kNode, Role::kOperator}},
+    {"/insula.kv.v1.Node/SetNodeState", {Role::kNode, Role::kAdmin}},
     {"/insula.kv.v1.Node/Drain", {Role::kAdmin}},
-    {"/insula.kv.v1.Node/Decommission", {Role::kAdmin}},
+    {"/insula.kv.v1.Node/Decommission", {Role::kNode, Role::kAdmin}},
     {"/insula.tenant.v1.TenantAdmin/Create", {Role::kNode, Role::kAdmin}},
     {"/insula.tenant.v1.TenantAdmin/Get", {Role::kNode, Role::kOperator, Role::kAdmin}},
     {"/insula.tenant.v1.TenantAdmin/List", {Role::kNode, Role::kAdmin}},
@@ -52,6 +53,8 @@ const std::map<std::string, std::set<Role>> kExpected = {
     {"/insula.ops.v1.PodControl/OpenGate", {Role::kOperator}},
     {"/insula.ops.v1.PodControl/Stop", {Role::kOperator}},
     {"/insula.ops.v1.Supervisor/StartNode", {Role::kAdmin}},
+    {"/insula.ops.v1.Supervisor/AddNode", {Role::kAdmin}},
+    {"/insula.ops.v1.Supervisor/RemoveNode", {Role::kAdmin}},
 };
 
 // Every method of every service that is compiled in.

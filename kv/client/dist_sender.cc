@@ -80,6 +80,10 @@ std::vector<std::string> DistSender::Targets(const v1::RangeDescriptor& range) c
   if (targets.size() < 3) {
     for (const auto& address : options_.bootstrap) add(address);
   }
+  // Where the first lookup goes nobody can look up: whoever was known at first may have gone, others were heard of since.
+  if (range.range_id() == keys::kMetaRange) {
+    for (const auto& [node, address] : cache_.addresses()) add(address);
+  }
   return targets;
 }
 

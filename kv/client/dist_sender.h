@@ -7,7 +7,8 @@
 //   ---------------------------+------------------------------------------------------------------------
 //   NotLeaseholder             | the node named next, or the next replica
 //   Unavailable, unreachable   | the next replica; after a round of all, back-off
-//   RangeMismatch              | the cache learns, the batch is taken apart anew
+//   RangeMismatch              | the cache learns, the batch is taken apart anew; one that names no range: the next replica, and only when
+//                              | all have said so is the range looked up again
 //   broken after it was sent   | sent again if that is safe (IsReplaySafe); else Ambiguous
 //   anything else              | is the answer
 //
@@ -55,6 +56,9 @@ class DistSender : public Sender {
 
   // The range that holds `key`, as far as is known.
   Task<absl::StatusOr<v1::RangeDescriptor>> Locate(const Context& ctx, std::string key);
+
+  // Addresses of some nodes, instead of those that it was made with.
+  void SetBootstrap(std::vector<std::string> addresses) { options_.bootstrap = std::move(addresses); }
 
   RangeCache& cache() { return cache_; }
   uint64_t round_trips() const { return round_trips_; }

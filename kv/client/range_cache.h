@@ -36,6 +36,8 @@ class RangeCache {
   // Empty: not known.
   const std::string& Address(uint64_t node_id) const;
   void SetAddress(uint64_t node_id, std::string_view address);
+  // By node id.
+  const std::map<uint64_t, std::string>& addresses() const { return addresses_; }
 
   size_t size() const { return ranges_.size(); }
 

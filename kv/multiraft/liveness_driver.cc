@@ -126,6 +126,11 @@ void LivenessDriver::Receive(const LivenessMessage& message) {
   Drain();
 }
 
+void LivenessDriver::RemovePeer(StoreId store) {
+  manager_->RemovePeer(store);
+  Drain();
+}
+
 void LivenessDriver::AddPeer(StoreId store) {
   if (store == self_) return;
   manager_->AddPeer(store);

@@ -57,6 +57,8 @@ class LivenessDriver {
   void Receive(const LivenessMessage& message);
   // Another store of the cluster.
   void AddPeer(StoreId store);
+  // It left for good.
+  void RemovePeer(StoreId store);
 
   SupportManager::Given SupportFor(StoreId store) const { return manager_->SupportFor(store); }
   SupportManager::Received SupportFrom(StoreId store) const { return manager_->SupportFrom(store); }

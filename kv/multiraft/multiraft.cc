@@ -75,6 +75,12 @@ void MultiRaft::AddStore(StoreId store) {
   liveness_->AddPeer(store);
 }
 
+void MultiRaft::RemoveStore(StoreId store) {
+  if (std::erase(options_.stores, store) == 0) return;
+  clocks_apart_.erase(store);
+  liveness_->RemovePeer(store);
+}
+
 void MultiRaft::Add(std::shared_ptr<RaftGroup> group) {
   RangeId range = group->range_id();
   CHECK(groups_.emplace(range, std::move(group)).second) << "range " << range << " is here already";
@@ -265,7 +271,7 @@ bool MultiRaft::ClockIsSane(const v1::StoreMessages& messages) {
   LOG_WARNING("messages of a store are refused: its clock is too far ahead of ours", {"store", messages.from_store()}, {"ahead_us", ahead});
   clocks_apart_.insert(messages.from_store());
   // Against one other store nobody knows who is wrong; against most of them it is this one.
-  size_t others = options_.stores.size() - 1;
+  const size_t others = options_.stores.size() - 1;
   if (others >= 2 && clocks_apart_.size() * 2 > others) {
     PROBE("a node stopped itself for its clock");
     lifecycle_->Fatal(absl::FailedPreconditionError("this node's clock is further than the maximum offset from those of most other stores: check the time synchronisation"));

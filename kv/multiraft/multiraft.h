@@ -117,6 +117,8 @@ class MultiRaft : private StoreStreams::Receiver {
   // Another one: support is asked of it from now on. Once open; again does nothing. Whoever speaks to us and whoever has a replica of a
   // range here is made known without further ado.
   void AddStore(StoreId store);
+  // One that left the cluster for good.
+  void RemoveStore(StoreId store);
   // Once the engines are open. Groups may be added then.
   absl::Status Open(storage::Engine* engine, LogEngine* log, RangeLifecycle* lifecycle);
   // Begins to work: groups added before and after take part.
@@ -140,6 +142,7 @@ class MultiRaft : private StoreStreams::Receiver {
   LogEngine& log() { return *log_; }
   HybridClock& clock() { return *clock_; }
   LivenessDriver& liveness() { return *liveness_; }
+  const LivenessDriver& liveness() const { return *liveness_; }
   RangeLifecycle& lifecycle() { return *lifecycle_; }
   SnapshotTransfer& snapshots() { return snapshots_; }
   const Context& ctx() const { return tasks_.ctx(); }

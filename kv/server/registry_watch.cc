@@ -29,7 +29,7 @@ Task<absl::Status> RegistryWatch::Follow(const Context& ctx) {
     if (!changes.ParseFromString(*message)) co_return absl::InternalError("the registry's change does not parse");
     if (changes.full()) {
       ++connected_;
-      std::map<TenantId, TenantRecord> present;
+      std::map<TenantId, pb::TenantRecord> present;
       for (auto& record : *changes.mutable_changed()) present[record.id()] = std::move(record);
       gate_->LearnAll(present);
       continue;

@@ -12,8 +12,8 @@
 #include "base/async/context.h"
 #include "base/async/task.h"
 #include "base/runtime/transport.h"
+#include "kv/server/leader_calls.h"
 #include "kv/server/tenant_gate.h"
-#include "kv/server/tenant_service.h"
 
 namespace insula::kv {
 

@@ -2,10 +2,8 @@
 
 #include <utility>
 
-#include "base/async/task_group.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
-#include "tenant/method_access.h"
 #include "tenant/tenant.h"
 
 namespace insula::kv {
@@ -17,94 +15,46 @@ namespace {
 constexpr char kAdmin[] = "/insula.tenant.v1.TenantAdmin/";
 constexpr char kRegistry[] = "/insula.tenant.v1.Registry/";
 
-absl::Status Authorize(const Identity& caller, std::string_view method) {
-  if (MayCall(caller.role, method)) return absl::OkStatus();
-  return absl::PermissionDeniedError(StrCat(caller.ToString(), " may not call ", method));
-}
-
 std::string AsResponse(TenantRecord record) {
   pb::TenantResponse response;
   *response.mutable_tenant() = std::move(record);
   return response.SerializeAsString();
 }
 
-template <typename Request>
-absl::StatusOr<Request> Parse(const std::string& bytes) {
-  Request request;
-  if (!request.ParseFromString(bytes)) return absl::InvalidArgumentError("the request does not parse");
-  return request;
-}
-
 }  // namespace
-
-void TenantService::AddUnary(Transport* server, std::string method, Local local) {
-  server->Handle(method, [this, method, local = std::move(local)](Context ctx, std::unique_ptr<MessageStream> stream) -> Task<absl::Status> {
-    Identity caller = IdentifyPeer(stream->peer());
-    CO_RETURN_IF_ERROR(Authorize(caller, method));
-    CO_ASSIGN_OR_RETURN(auto request, co_await stream->Receive(ctx));
-    if (!request) co_return absl::InvalidArgumentError("there is no request");
-    CO_ASSIGN_OR_RETURN(SystemLeadership::Leader leader, co_await leadership_->Find(ctx));
-    if (leader.here) {
-      CO_ASSIGN_OR_RETURN(std::string response, co_await local(ctx, *std::move(request)));
-      co_return co_await stream->Send(ctx, std::move(response));
-    }
-    if (caller.role == Role::kNode) co_return absl::UnavailableError("this node does not lead the registry");
-    co_return co_await Relay(ctx, leader.address, method, *std::move(request), *stream);
-  });
-}
-
-Task<absl::Status> TenantService::Relay(const Context& ctx, std::string address, std::string method, std::string request, MessageStream& caller) {
-  CO_ASSIGN_OR_RETURN(auto stream, co_await transport_->Open(ctx, std::move(address), std::move(method)));
-  CO_RETURN_IF_ERROR(co_await stream->Send(ctx, std::move(request)));
-  CO_RETURN_IF_ERROR(co_await stream->CloseSend(ctx));
-  while (true) {
-    CO_ASSIGN_OR_RETURN(auto message, co_await stream->Receive(ctx));
-    if (!message) co_return absl::OkStatus();
-    CO_RETURN_IF_ERROR(co_await caller.Send(ctx, *std::move(message)));
-  }
-}
 
 void TenantService::Register(Transport* server) {
   using Bytes = absl::StatusOr<std::string>;
-  AddUnary(server, StrCat(kAdmin, "Create"), [this](Context ctx, std::string bytes) -> Task<Bytes> {
-    CO_ASSIGN_OR_RETURN(auto request, Parse<pb::CreateTenantRequest>(bytes));
+  calls_.AddUnary(server, StrCat(kAdmin, "Create"), [this](Context ctx, std::string bytes) -> Task<Bytes> {
+    CO_ASSIGN_OR_RETURN(auto request, ParseRequest<pb::CreateTenantRequest>(bytes));
     CO_ASSIGN_OR_RETURN(TenantRecord record, co_await store_->Create(ctx, std::move(request)));
     Changed(record.id(), record);
     co_return AsResponse(std::move(record));
   });
-  AddUnary(server, StrCat(kAdmin, "Get"), [this](Context ctx, std::string bytes) -> Task<Bytes> {
-    CO_ASSIGN_OR_RETURN(auto request, Parse<pb::GetTenantRequest>(bytes));
+  calls_.AddUnary(server, StrCat(kAdmin, "Get"), [this](Context ctx, std::string bytes) -> Task<Bytes> {
+    CO_ASSIGN_OR_RETURN(auto request, ParseRequest<pb::GetTenantRequest>(bytes));
     CO_ASSIGN_OR_RETURN(TenantRecord record, co_await store_->Get(ctx, request.cluster()));
     co_return AsResponse(std::move(record));
   });
-  AddUnary(server, StrCat(kAdmin, "List"), [this](Context ctx, std::string) -> Task<Bytes> {
+  calls_.AddUnary(server, StrCat(kAdmin, "List"), [this](Context ctx, std::string) -> Task<Bytes> {
     CO_ASSIGN_OR_RETURN(auto records, co_await store_->List(ctx));
     pb::ListTenantsResponse response;
     for (auto& record : records) *response.add_tenants() = std::move(record);
     co_return response.SerializeAsString();
   });
-  AddUnary(server, StrCat(kRegistry, "Update"), [this](Context ctx, std::string bytes) -> Task<Bytes> {
-    CO_ASSIGN_OR_RETURN(auto request, Parse<pb::UpdateTenantRequest>(bytes));
+  calls_.AddUnary(server, StrCat(kRegistry, "Update"), [this](Context ctx, std::string bytes) -> Task<Bytes> {
+    CO_ASSIGN_OR_RETURN(auto request, ParseRequest<pb::UpdateTenantRequest>(bytes));
     CO_ASSIGN_OR_RETURN(TenantRecord record, co_await store_->Update(ctx, request.record(), request.expected_revision()));
     Changed(record.id(), record);
     co_return AsResponse(std::move(record));
   });
-  AddUnary(server, StrCat(kRegistry, "Purge"), [this](Context ctx, std::string bytes) -> Task<Bytes> {
-    CO_ASSIGN_OR_RETURN(auto request, Parse<pb::PurgeTenantRequest>(bytes));
+  calls_.AddUnary(server, StrCat(kRegistry, "Purge"), [this](Context ctx, std::string bytes) -> Task<Bytes> {
+    CO_ASSIGN_OR_RETURN(auto request, ParseRequest<pb::PurgeTenantRequest>(bytes));
     CO_RETURN_IF_ERROR(co_await store_->Purge(ctx, request.id()));
     Changed(request.id(), std::nullopt);
     co_return pb::PurgeTenantResponse().SerializeAsString();
   });
-  server->Handle(StrCat(kRegistry, "Watch"), [this](Context ctx, std::unique_ptr<MessageStream> stream) -> Task<absl::Status> {
-    Identity caller = IdentifyPeer(stream->peer());
-    CO_RETURN_IF_ERROR(Authorize(caller, StrCat(kRegistry, "Watch")));
-    CO_ASSIGN_OR_RETURN(auto request, co_await stream->Receive(ctx));
-    if (!request) co_return absl::InvalidArgumentError("there is no request");
-    CO_ASSIGN_OR_RETURN(SystemLeadership::Leader leader, co_await leadership_->Find(ctx));
-    if (leader.here) co_return co_await Watch(ctx, *stream);
-    if (caller.role == Role::kNode) co_return absl::UnavailableError("this node does not lead the registry");
-    co_return co_await Relay(ctx, leader.address, StrCat(kRegistry, "Watch"), *std::move(request), *stream);
-  });
+  calls_.Add(server, StrCat(kRegistry, "Watch"), [this](Context ctx, const Identity&, std::string, MessageStream& stream) { return Watch(ctx, stream); });
 }
 
 void TenantService::Changed(TenantId id, std::optional<TenantRecord> record) {
@@ -116,7 +66,7 @@ void TenantService::Changed(TenantId id, std::optional<TenantRecord> record) {
   if (on_change_) on_change_(id);
 }
 
-Task<absl::Status> TenantService::Watch(const Context& ctx, MessageStream& caller) {
+Task<absl::Status> TenantService::Watch(Context ctx, MessageStream& caller) {
   uint64_t seen = version_;
   CO_ASSIGN_OR_RETURN(auto records, co_await store_->List(ctx));
   pb::WatchTenantsResponse full;
@@ -124,17 +74,10 @@ Task<absl::Status> TenantService::Watch(const Context& ctx, MessageStream& calle
   for (auto& record : records) *full.add_changed() = std::move(record);
   CO_RETURN_IF_ERROR(co_await caller.Send(ctx, full.SerializeAsString()));
 
-  // Two sources wake one loop.
-  Condition woken;
-  TaskGroup sources(ctx);
-  auto pass_on = [&](Condition& source) -> Task<void> {
-    while ((co_await source.Wait(sources.ctx())).ok()) woken.NotifyAll();
-  };
-  sources.Spawn(pass_on(fed_));
-  sources.Spawn(pass_on(leadership_->changed()));
-  while (leadership_->Here()) {
+  LeaderCalls::Watch watch(ctx, calls_.leadership(), &fed_);
+  while (calls_.leadership()->Here()) {
     if (seen == version_) {
-      CO_RETURN_IF_ERROR(co_await woken.Wait(ctx));
+      CO_RETURN_IF_ERROR(co_await watch.Wait(ctx));
       continue;
     }
     pb::WatchTenantsResponse changes;

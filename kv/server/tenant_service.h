@@ -1,11 +1,4 @@
-// The registry's services (TenantAdmin, Registry), served by the node that leads the system range; the others pass calls on.
-//
-//   caller ─► any node ─┬─ leads the system range: serves it, tells its watchers
-//                       └─ does not: relays to the leader as node-N; a relayed call is not relayed again
-//
-// Who may call what: tenant/method_access.h.
-// All changes go through one node at a time, so its watchers miss none: a watch ends when the leadership does, and the next one
-// begins with the full state.
+// The registry's services (TenantAdmin, Registry), served by the node that leads the system range (leader_calls.h): it tells its watchers.
 #ifndef INSULA_KV_SERVER_TENANT_SERVICE_H_
 #define INSULA_KV_SERVER_TENANT_SERVICE_H_
 
@@ -20,30 +13,15 @@
 #include "base/async/task.h"
 #include "base/async/wait.h"
 #include "base/runtime/transport.h"
+#include "kv/server/leader_calls.h"
 #include "kv/server/tenant_store.h"
 
 namespace insula::kv {
 
-// Who leads the system range.
-class SystemLeadership {
- public:
-  virtual ~SystemLeadership() = default;
-  struct Leader {
-    bool here = false;
-    std::string address;  // when elsewhere
-  };
-  // kUnavailable while nobody is known to lead.
-  virtual Task<absl::StatusOr<Leader>> Find(const Context& ctx) = 0;
-  // Whether this node leads right now, as far as it knows.
-  virtual bool Here() const = 0;
-  // Notified whenever Here may have changed.
-  virtual Condition& changed() = 0;
-};
-
 class TenantService {
  public:
   // `transport`: with this node's identity, to relay.
-  TenantService(TenantStore* store, SystemLeadership* leadership, Transport* transport) : store_(store), leadership_(leadership), transport_(transport) {}
+  TenantService(TenantStore* store, SystemLeadership* leadership, Transport* transport) : store_(store), calls_(leadership, transport) {}
 
   // Registers all methods; before transport->Listen.
   void Register(Transport* server);
@@ -51,17 +29,11 @@ class TenantService {
   void SetOnChange(std::function<void(TenantId)> on_change) { on_change_ = std::move(on_change); }
 
  private:
-  // Answers one request locally, as bytes.
-  using Local = std::function<Task<absl::StatusOr<std::string>>(Context ctx, std::string request)>;
-
-  void AddUnary(Transport* server, std::string method, Local local);
-  Task<absl::Status> Relay(const Context& ctx, std::string address, std::string method, std::string request, MessageStream& caller);
-  Task<absl::Status> Watch(const Context& ctx, MessageStream& caller);
+  Task<absl::Status> Watch(Context ctx, MessageStream& caller);
   void Changed(TenantId id, std::optional<TenantRecord> record);
 
   TenantStore* store_;
-  SystemLeadership* leadership_;
-  Transport* transport_;
+  LeaderCalls calls_;
   std::function<void(TenantId)> on_change_;
   // The feed: each change has a number; watchers ask for what came after the last they have seen.
   struct Change {

@@ -9,6 +9,7 @@
 #include "base/status_macros.h"
 #include "base/strings.h"
 #include "kv/keys/keys.h"
+#include "kv/server/in_transaction.h"
 
 namespace insula::kv {
 
@@ -18,7 +19,6 @@ using keys::SystemTable;
 namespace {
 
 constexpr int64_t kDefaultIdleMs = 10000;
-constexpr int kMaxTries = 20;
 constexpr size_t kMaxRequestId = 200;
 
 std::string NamePrefix(std::string_view name) {
@@ -78,30 +78,7 @@ void PutGcTtl(Txn& txn, const TenantRecord& record) {
   }
 }
 
-bool MustRetry(const absl::Status& status) {
-  std::string state = ToPgError(status).sqlstate;
-  return IsPgError(status) && (state == sqlstate::kSerializationFailure || state == sqlstate::kDeadlockDetected);
-}
-
 }  // namespace
-
-template <typename T>
-Task<absl::StatusOr<T>> TenantStore::InTransaction(const Context& ctx, std::function<Task<absl::StatusOr<T>>(Txn&)> body) {
-  absl::Status last;
-  for (int i = 0; i < kMaxTries; ++i) {
-    auto txn = database_->Begin({.isolation = Isolation::kSerializable});
-    absl::StatusOr<T> result = co_await body(*txn);
-    if (result.ok()) {
-      last = co_await txn->Commit(ctx);
-      if (last.ok()) co_return result;
-    } else {
-      last = result.status();
-      CO_RETURN_IF_ERROR(co_await txn->Rollback(ctx));
-    }
-    if (!MustRetry(last)) co_return last;
-  }
-  co_return last;
-}
 
 Task<absl::StatusOr<TenantRecord>> TenantStore::Create(const Context& ctx, pb::CreateTenantRequest request) {
   CO_RETURN_IF_ERROR(CheckCreate(request));
@@ -123,7 +100,7 @@ Task<absl::StatusOr<TenantRecord>> TenantStore::Create(const Context& ctx, pb::C
   record.set_changed_us(record.created_us());
   record.set_revision(1);
   bool named_request = !request.request_id().empty();
-  co_return co_await InTransaction<TenantRecord>(ctx, [&](Txn& txn) -> Task<absl::StatusOr<TenantRecord>> {
+  co_return co_await InTransaction<TenantRecord>(database_, ctx, [&](Txn& txn) -> Task<absl::StatusOr<TenantRecord>> {
     if (named_request) {
       CO_ASSIGN_OR_RETURN(auto earlier, co_await txn.Get(ctx, request_key));
       if (earlier) {
@@ -161,7 +138,7 @@ Task<absl::StatusOr<TenantRecord>> TenantStore::FindByName(const Context& ctx, T
 }
 
 Task<absl::StatusOr<TenantRecord>> TenantStore::Get(const Context& ctx, std::string cluster) {
-  co_return co_await InTransaction<TenantRecord>(ctx, [&](Txn& txn) -> Task<absl::StatusOr<TenantRecord>> {
+  co_return co_await InTransaction<TenantRecord>(database_, ctx, [&](Txn& txn) -> Task<absl::StatusOr<TenantRecord>> {
     auto parsed = ParseClusterName(cluster);
     std::optional<TenantId> id = parsed.ok() ? std::optional(parsed->id) : AsId(cluster);
     if (id) {
@@ -177,7 +154,7 @@ Task<absl::StatusOr<TenantRecord>> TenantStore::Get(const Context& ctx, std::str
 }
 
 Task<absl::StatusOr<std::vector<TenantRecord>>> TenantStore::List(const Context& ctx) {
-  co_return co_await InTransaction<std::vector<TenantRecord>>(ctx, [&](Txn& txn) -> Task<absl::StatusOr<std::vector<TenantRecord>>> {
+  co_return co_await InTransaction<std::vector<TenantRecord>>(database_, ctx, [&](Txn& txn) -> Task<absl::StatusOr<std::vector<TenantRecord>>> {
     std::vector<TenantRecord> records;
     std::string prefix = keys::SystemKey(SystemTable::kTenant);
     std::optional<ScanSpec> spec = ScanSpec();
@@ -197,7 +174,7 @@ Task<absl::StatusOr<std::vector<TenantRecord>>> TenantStore::List(const Context&
 
 Task<absl::StatusOr<TenantRecord>> TenantStore::Update(const Context& ctx, TenantRecord record, uint64_t expected) {
   std::string key = keys::SystemKey(SystemTable::kTenant, record.id());
-  co_return co_await InTransaction<TenantRecord>(ctx, [&](Txn& txn) -> Task<absl::StatusOr<TenantRecord>> {
+  co_return co_await InTransaction<TenantRecord>(database_, ctx, [&](Txn& txn) -> Task<absl::StatusOr<TenantRecord>> {
     CO_ASSIGN_OR_RETURN(auto value, co_await txn.Get(ctx, key, {.lock = LockStrength::kExclusive}));
     if (!value) co_return NotFound(StrCat(record.id()));
     CO_ASSIGN_OR_RETURN(TenantRecord present, Decode(*value));
@@ -226,7 +203,7 @@ Task<absl::Status> TenantStore::Purge(const Context& ctx, TenantId id) {
   std::string start = KeyspacePrefix(record.keyspace_id()), end = PrefixEnd(start);
   constexpr uint64_t kPage = 2000;
   while (true) {
-    auto page_done = co_await InTransaction<bool>(ctx, [&](Txn& txn) -> Task<absl::StatusOr<bool>> {
+    auto page_done = co_await InTransaction<bool>(database_, ctx, [&](Txn& txn) -> Task<absl::StatusOr<bool>> {
       ScanSpec spec;
       spec.start = start;
       spec.end = end;
@@ -238,7 +215,7 @@ Task<absl::Status> TenantStore::Purge(const Context& ctx, TenantId id) {
     if (!page_done.ok()) co_return page_done.status();
     if (*page_done) break;
   }
-  auto removed = co_await InTransaction<bool>(ctx, [&](Txn& txn) -> Task<absl::StatusOr<bool>> {
+  auto removed = co_await InTransaction<bool>(database_, ctx, [&](Txn& txn) -> Task<absl::StatusOr<bool>> {
     txn.Delete(keys::SystemKey(SystemTable::kTenant, id));
     txn.Delete(NameKey(record.name(), id));
     if (record.gc_ttl_seconds() > 0) txn.Delete(keys::GcTtlSetting(record.keyspace_id()));

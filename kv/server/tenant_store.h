@@ -41,9 +41,6 @@ class TenantStore {
   Task<absl::Status> Purge(const Context& ctx, TenantId id);
 
  private:
-  // Runs `body` in a transaction, again while it must be retried.
-  template <typename T>
-  Task<absl::StatusOr<T>> InTransaction(const Context& ctx, std::function<Task<absl::StatusOr<T>>(Txn&)> body);
   Task<absl::StatusOr<TenantRecord>> FindByName(const Context& ctx, Txn& txn, const std::string& name);
 
   Database* database_;

@@ -23,13 +23,6 @@ static_assert(static_cast<int>(placement::Action::Why::kLoad) + 1 == kPlacementR
 // The key by which a range is asked for: the empty one is nobody's.
 std::string KeyOf(const v1::RangeDescriptor& range) { return range.start_key().empty() ? std::string(1, '\0') : range.start_key(); }
 
-bool HasReplicaOnDeadStore(const v1::RangeDescriptor& range, const placement::ClusterView& view) {
-  return std::any_of(range.replicas().begin(), range.replicas().end(), [&](const auto& r) {
-    const placement::StoreView* s = view.Find(r.store_id());
-    return s != nullptr && s->liveness == placement::Liveness::kDead;
-  });
-}
-
 // Leases that must go go side by side; those that only had better go one by one, so that each is decided on what the one before has done.
 bool GoesAtOnce(const placement::Action& action) {
   using Why = placement::Action::Why;
@@ -40,7 +33,7 @@ bool GoesAtOnce(const placement::Action& action) {
 StoreId FirstLiveVoter(const v1::RangeDescriptor& range, const placement::ClusterView& view) {
   for (const auto& r : range.replicas()) {
     const placement::StoreView* s = view.Find(r.store_id());
-    if (!r.learner() && s != nullptr && s->liveness == placement::Liveness::kLive) return r.store_id();
+    if (!r.learner() && s != nullptr && s->liveness == placement::Liveness::kLive && s->state != v1::NODE_DRAINING) return r.store_id();
   }
   return 0;
 }
@@ -118,10 +111,11 @@ void ReplicateQueue::LookAt(RangeId range, const placement::ClusterView& view) {
 }
 
 bool ReplicateQueue::NeedsALeader(const PlacedRanges::Look& look, const placement::ClusterView& view) const {
-  if (!HasReplicaOnDeadStore(*look.view.descriptor, view) || FirstLiveVoter(*look.view.descriptor, view) != pool_->self()) return false;
+  if (FirstLiveVoter(*look.view.descriptor, view) != pool_->self()) return false;
   placement::RangeView led = look.view;
   led.leaseholder = pool_->self();
-  return Decide(view, led, options_.placement).kind != Kind::kNone;
+  const placement::Action action = Decide(view, led, options_.placement);
+  return action.kind != Kind::kNone && action.why != placement::Action::Why::kLeaseUnwanted;  // a lease that nobody has is no trouble
 }
 
 Task<void> ReplicateQueue::Walk(Context ctx) {
@@ -152,10 +146,13 @@ Task<void> ReplicateQueue::Walk(Context ctx) {
   pool_->changed().NotifyAll();
   // One after the other: elections of ten thousand sleeping ranges shall not stand in the way of those that are in use.
   for (RangeId range : leaderless) {
+    const std::optional<PlacedRanges::Look> look = ranges_->LookAt(range);
+    // What was moved meanwhile may be enough.
+    if (!look || look->leads || look->leader_is_live || !NeedsALeader(*look, pool_->View())) continue;
     ++counters_.woken;
     absl::Status led = co_await ranges_->AskForLease(ctx.WithTimeout(kLeaseWait), range);
     if (ctx.done()) co_return;
-    if (!led.ok()) LOG_DEBUG("a range of a dead store has no leader yet", {"range", range}, {"why", led});
+    if (!led.ok()) LOG_DEBUG("a range that is to be moved has no leader yet", {"range", range}, {"why", led});
     Touch(range);
   }
 }

@@ -348,6 +348,34 @@ TEST_F(ReplicateQueueTest, ADrainingStoreGivesItsLeasesAwaySideBySide) {
   EXPECT_LE(world_.most_transfers, 16);
 }
 
+TEST_F(ReplicateQueueTest, ADrainingStoreAsksForNoLease) {
+  AddStores(4);
+  load_[4] = 20;
+  for (RangeId r = 1; r <= 20; ++r) {
+    world_.Add(r, {1, 2, 3}, /*leads=*/false);
+    world_.ranges[r].leader_is_live = false;
+  }
+  draining_ = true;
+  Start();
+  Pass(30s);
+  EXPECT_TRUE(world_.woken.empty());
+}
+
+TEST_F(ReplicateQueueTest, RangesThatNobodyLeadsLeaveANodeThatIsToBeEmpty) {
+  AddStores(4);
+  load_[4] = 20;
+  for (RangeId r = 1; r <= 20; ++r) {
+    world_.Add(r, {1, 2, 3}, /*leads=*/false);
+    world_.ranges[r].leader_is_live = false;
+  }
+  Start();
+  Pass(10s);
+  EXPECT_TRUE(world_.woken.empty());
+  Member(2, v1::NODE_DECOMMISSIONING);
+  Pass(30s);
+  for (RangeId r = 1; r <= 20; ++r) EXPECT_EQ(StoresOf(r), (std::set<StoreId>{1, 3, 4}));
+}
+
 TEST_F(ReplicateQueueTest, AStoreThatJoinsIsFilledUntilAllCarryAlike) {
   AddStores(3);
   for (RangeId r = 1; r <= 60; ++r) world_.Add(r, {1, 2, 3});

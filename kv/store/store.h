@@ -57,6 +57,9 @@
 
 namespace insula::kv {
 
+// Below it, per second, it is as if nobody had asked: rates fade, but never end.
+inline constexpr double kLeastRate = 0.01;
+
 struct StoreOptions {
   std::string path;
   uint64_t node_id = 0;  // must be those that the store was initialised with
@@ -83,6 +86,9 @@ struct StoreOptions {
   StorePoolOptions pool;
   ReplicateOptions replicate;
   std::string locality;  // kv/placement/locality.h
+  std::string address = {};  // of this node, for the others
+  std::function<void(const v1::StoreLoad&)> load_heard = nullptr;  // of another store; empty: nobody else looks
+  std::function<v1::RangeDescriptor()> meta_range = nullptr;       // goes along with loads; empty: not known
   std::function<absl::StatusOr<DiskSpace>()> disk_space = nullptr;  // empty: not known
 };
 
@@ -101,6 +107,8 @@ class Store : private RangeLifecycle, private PlacedRanges {
   // A way to all ranges, for the store's own background work (splitting off keyspaces, garbage). Until it is set, that rests.
   void SetSender(Sender* sender);
 
+  // Members of the cluster, as they become known or change; a store of a DECOMMISSIONED node is left alone. After Start.
+  void SetMembers(const std::vector<v1::NodeRecord>& members);
   // Gives all leases away and takes none, or does so no more. For this run only.
   void SetDraining(bool draining);
   bool draining() const { return draining_; }
@@ -123,12 +131,15 @@ class Store : private RangeLifecycle, private PlacedRanges {
   uint64_t lease_count() const;
   // ranges, leases, ready, supported_stores, now, and with `ranges` one row for each.
   void FillStatus(bool ranges, v1::NodeStatusResponse* out) const;
+  // The ranges led here that are asked for most, at most `limit` (0: 20).
+  void FillHotRanges(size_t limit, v1::HotRangesResponse* out) const;
   // Takes a replica off this store for good: replicas with ids below `next_replica` never come back. Returns when nothing is left of it.
   Task<absl::Status> DestroyReplica(const Context& ctx, RangeId range, ReplicaId next_replica);
   // kResourceExhausted while the disk is full.
   absl::Status disk_status() const;
 
   MultiRaft& multiraft() { return multiraft_; }
+  const MultiRaft& multiraft() const { return multiraft_; }
   storage::Engine& engine() { return *engine_; }
   LogEngine& log() { return *log_; }
   const GcQueue& gc() const { return gc_; }
@@ -137,7 +148,7 @@ class Store : private RangeLifecycle, private PlacedRanges {
   SplitQueue& splits() { return splits_; }
   const MergeQueue& merges() const { return merges_; }
   StorePool& pool() { return pool_; }
-  const ReplicateQueue& placement() const { return replicate_; }
+  const ReplicateQueue& replicate() const { return replicate_; }
 
  private:
   // store_start.cc
@@ -165,6 +176,8 @@ class Store : private RangeLifecycle, private PlacedRanges {
   void ForgetEnded(RangeId range) override;
   Task<void> ForgetMerged(RangeId range, uint64_t redo);
   const v1::RangeDescriptor* DescriptorHere(RangeId range) const;
+  // store_status.cc
+  void FillRangeStatus(const RaftGroup& group, v1::RangeStatus* row) const;
   // store_placement.cc
   void StartPlacement();
   void CountOwn();

@@ -9,9 +9,6 @@
 namespace insula::kv {
 namespace {
 
-// Below it, per second, it is as if nobody had asked: rates fade, but never end.
-constexpr double kLeastRate = 0.01;
-
 double Floor(double rate) { return rate < kLeastRate ? 0 : rate; }
 
 RangeLoadFigures LoadOf(const RaftGroup& group) { return group.state_machine() == nullptr ? RangeLoadFigures() : group.state_machine()->load(); }
@@ -60,9 +57,13 @@ void Store::FillLoad(v1::StoreLoad* load) {
   load->set_node_id(options_.node_id);
   load->set_store_id(options_.store_id);
   load->set_locality(options_.locality);
+  load->set_address(options_.address);
   load->set_draining(draining_);
   load->set_at(clock_.Peek().bits);
   if (!started_) return;
+  if (options_.meta_range) {
+    if (v1::RangeDescriptor meta = options_.meta_range(); meta.range_id() != 0) *load->mutable_meta_range() = std::move(meta);
+  }
   CountOwn();
   load->set_ranges(own_.ranges);
   load->set_leases(own_.leases);
@@ -79,11 +80,25 @@ void Store::FillLoad(v1::StoreLoad* load) {
 }
 
 void Store::LoadHeard(const v1::StoreLoad& load) {
-  if (started_) pool_.Heard(load);
+  if (!started_) return;
+  if (options_.load_heard) options_.load_heard(load);
+  pool_.Heard(load);
 }
 
 void Store::SupportChanged(const std::set<StoreId>& stores) {
   for (StoreId store : stores) pool_.SupportChanged(store);
+}
+
+void Store::SetMembers(const std::vector<v1::NodeRecord>& members) {
+  for (const v1::NodeRecord& record : members) {
+    pool_.SetMember(record);
+    if (record.store_id() == options_.store_id) continue;
+    if (record.state() == v1::NODE_DECOMMISSIONED) {
+      multiraft_.RemoveStore(record.store_id());
+    } else {
+      multiraft_.AddStore(record.store_id());
+    }
+  }
 }
 
 void Store::SetDraining(bool draining) {
