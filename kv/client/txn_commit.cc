@@ -29,7 +29,7 @@ void TxnCoordinator::StopHeartbeats() {
 }
 
 Task<absl::Status> TxnCoordinator::Commit(const Context& ctx) {
-  if (absl::Status entered = Enter(); !entered.ok()) {
+  if (absl::Status entered = co_await AwaitFlush(ctx); !entered.ok()) {
     if (state_ == State::kActive) {
       CleanUpInBackground();
       state_ = State::kRolledBack;
@@ -403,6 +403,10 @@ void TxnCoordinator::CleanUpInBackground() {
 Task<absl::Status> TxnCoordinator::Rollback(const Context& ctx) {
   if (state_ == State::kCommitted || state_ == State::kUnknown) co_return absl::FailedPreconditionError("the transaction is over");
   if (state_ == State::kRolledBack) co_return absl::OkStatus();
+  // The end comes after what is under way, if there is time.
+  while (flushing_ && (co_await flush_ended_.Wait(ctx)).ok()) {
+  }
+  flushes_.reset();
   StopHeartbeats();
   state_ = State::kRolledBack;
   failure_ = absl::FailedPreconditionError("the transaction was rolled back");

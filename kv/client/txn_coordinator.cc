@@ -102,8 +102,10 @@ absl::Status TxnCoordinator::Enter() const {
 }
 
 Task<absl::Status> TxnCoordinator::BeginStatement(const Context& ctx) {
+  ++statement_;
   CO_RETURN_IF_ERROR(Enter());
   if (!read_committed()) co_return absl::OkStatus();
+  CO_RETURN_IF_ERROR(co_await AwaitFlush(ctx));
   // The next read chooses a new snapshot, not below this one.
   txn_.mutable_meta()->set_write_ts(std::max(txn_.meta().write_ts(), txn_.read_ts()));
   txn_.set_read_ts(0);
@@ -187,8 +189,11 @@ Task<absl::StatusOr<v1::BatchResponse>> TxnCoordinator::Send(const Context& ctx,
 
 // Moves the snapshot up to `to`, if everything read so far is the same there.
 Task<absl::Status> TxnCoordinator::RefreshTo(const Context& ctx, Timestamp to) {
-  to = std::max({to, Timestamp{txn_.read_ts()}, Timestamp{txn_.meta().write_ts()}});
-  if (has_read_ && !read_spans_.empty()) {
+  const uint64_t before = txn_.read_ts();
+  to = std::max({to, Timestamp{before}, Timestamp{txn_.meta().write_ts()}});
+  // What is read meanwhile is read at the old snapshot, and has to be looked at, too.
+  for (std::optional<uint64_t> looked_at; has_read_ && !read_spans_.empty() && looked_at != reads_noted_;) {
+    looked_at = reads_noted_;
     v1::BatchRequest batch;
     for (const v1::Span& span : read_spans_.spans()) {
       auto* refresh = batch.add_requests()->mutable_refresh();
@@ -204,6 +209,8 @@ Task<absl::Status> TxnCoordinator::RefreshTo(const Context& ctx, Timestamp to) {
     v1::BatchResponse response = co_await core_->sender->Send(ctx, std::move(batch));
     if (response.has_error()) co_return FromKvError(response.error());
   }
+  // Somebody else's refresh went further meanwhile.
+  if (txn_.read_ts() != before && Timestamp{txn_.read_ts()} >= to) co_return absl::OkStatus();
   txn_.set_read_ts(to.bits);
   txn_.mutable_meta()->set_write_ts(std::max(txn_.meta().write_ts(), to.bits));
   if (has_read_) refresh_from_ = to;
@@ -236,6 +243,8 @@ Task<absl::Status> TxnCoordinator::RollbackTo(const Context& ctx, Savepoint save
   if (state_ != State::kActive && state_ != State::kFailed) {
     co_return failure_.ok() ? absl::FailedPreconditionError("the transaction is over") : failure_;
   }
+  // How what is in flight ends does not matter; where it ends does.
+  while (flushing_) CO_RETURN_IF_ERROR(co_await flush_ended_.Wait(ctx));
   if (!direct_.RollbackTo(savepoint)) {
     state_ = State::kFailed;
     failure_ = PgErrorBuilder(sqlstate::kSerializationFailure, "rows that were loaded into a new table cannot be taken back one statement at a time")
@@ -248,6 +257,7 @@ Task<absl::Status> TxnCoordinator::RollbackTo(const Context& ctx, Savepoint save
   if (fence_written_ > savepoint) fence_written_ = 0;  // others may change it again, once its lock is lost: it is checked again
   state_ = State::kActive;
   failure_ = absl::OkStatus();
+  flush_failure_ = absl::OkStatus();
   deferred_ = absl::OkStatus();
   co_return absl::OkStatus();
 }

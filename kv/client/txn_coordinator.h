@@ -2,7 +2,8 @@
 //
 //   Put, Delete ─► buffer ───────────────────────────────────┐ Commit
 //   Get, Scan ◄─ buffer over what the ranges answer          ├─ one range, nothing sent yet: Check + Lock + Put… + EndTxn, one batch
-//   over 16 MB, DeleteRange, large InsertMany ─► intents ────┼─ else in parallel: Put…, Lock… and a STAGING record side by side: committed
+//   over 8 MB (in the background, one flush at a time), ─────┤
+//   DeleteRange, large InsertMany ─► intents ────────────────┼─ else in parallel: Put…, Lock… and a STAGING record side by side: committed
 //                                                            │  when all are there, at or below its timestamp; EndTxn follows unseen
 //                                                            └─ what that cannot do (more than 1,000 writes, a write moved up): flush,
 //                                                               refresh, EndTxn; the record's leaseholder resolves
@@ -23,6 +24,7 @@
 //       others would take it for abandoned.
 //   T5  A record is made STAGING at most once by a transaction that is not sent again: what does not commit at that timestamp is ended
 //       explicitly. Whether it is committed is never guessed: an attempt of unknown fate is settled at the record.
+//   T6  What is in in_flight_ is on its way to the nodes, and is not read past: whoever reads its keys, rolls back or commits waits for it.
 // Under SERIALIZABLE the reads in read_spans_ are checked at the commit timestamp. Under the weaker levels locks on keys that are not
 // written are checked with the commit (one phase), or replicated with it (in parallel) or before it (two).
 // Loop thread only.
@@ -51,7 +53,7 @@
 namespace insula::kv {
 
 struct CoordinatorOptions {
-  size_t max_buffer_bytes = 16 << 20;       // beyond, FlushIfLarge writes intents
+  size_t max_buffer_bytes = 16 << 20;       // of what is not sent, and of what is under way: half of it each
   size_t max_one_phase_bytes = 8 << 20;     // a larger commit takes two phases
   size_t write_through_bytes = 256 << 10;   // InsertMany of more goes out as intents at once
   size_t flush_batch_bytes = 1 << 20;
@@ -155,6 +157,11 @@ class TxnCoordinator final : public Txn {
   void AddWrite(v1::BatchRequest* batch, const std::string& key, const WriteBuffer::Version& version) const;
   void AddReplicatedLock(v1::BatchRequest* batch, const std::string& key) const;
   Task<absl::Status> Flush(const Context& ctx);
+  std::vector<v1::BatchRequest> TakeFlush(const std::vector<std::string>& unwritten);
+  Task<void> FlushInBackground(std::vector<v1::BatchRequest> batches);
+  Task<absl::StatusOr<bool>> StartFlush(const Context& ctx);
+  Task<absl::Status> AwaitFlush(const Context& ctx);
+  Task<absl::Status> AwaitFlushOf(const Context& ctx, std::string_view start, std::string_view end);
   Task<absl::Status> SendAll(const Context& ctx, std::vector<v1::BatchRequest> batches);
   Task<absl::StatusOr<std::optional<size_t>>> InsertThrough(const Context& ctx, const std::vector<KeyValue>& rows, bool* conflict);
   void Ignore(uint32_t from, uint32_t to);
@@ -196,11 +203,17 @@ class TxnCoordinator final : public Txn {
   uint32_t flushed_sequence_ = 0;
   WriteBuffer buffer_;
   bool flushed_ = false;  // there may be intents
-  std::map<std::string, HeldLock, std::less<>> locks_;
+  bool flushing_ = false;
+  WriteBuffer in_flight_;  // what is being flushed
+  Condition flush_ended_;
+  absl::Status flush_failure_;
+  uint64_t statement_ = 0, flush_failed_in_ = 0;
+  std::map<std::string, HeldLock, std::less<>> locks_, locks_in_flight_;
   SpanSet lock_spans_;
   SpanSet read_spans_;
   Timestamp refresh_from_;
   bool has_read_ = false;  // something was read under the present snapshot
+  uint64_t reads_noted_ = 0;
   bool choosing_ = false;  // a first batch is out to choose the snapshot
   Condition chosen_;
   std::optional<std::pair<std::string, std::optional<std::string>>> fence_;
@@ -217,6 +230,7 @@ class TxnCoordinator final : public Txn {
   std::string outcome_key_;
   Timestamp commit_ts_;
   TxnStats stats_;
+  std::optional<TaskGroup> flushes_;  // last: its task uses the rest
 };
 
 }  // namespace insula::kv

@@ -61,6 +61,7 @@ void TxnCoordinator::NoteFence() {
 void TxnCoordinator::NoteRead(std::string_view key, std::string_view end_key) {
   if (!has_read_) refresh_from_ = Timestamp{txn_.read_ts()};
   has_read_ = true;
+  ++reads_noted_;
   read_spans_.Add(key, end_key);
 }
 
@@ -106,7 +107,10 @@ Task<absl::StatusOr<std::vector<std::optional<std::string>>>> TxnCoordinator::Ge
 Task<absl::StatusOr<std::vector<std::optional<std::string>>>> TxnCoordinator::Read(const Context& ctx, const std::vector<std::string>& keys,
                                                                                    const ReadOptions& options, bool key_only, bool only_locks) {
   CO_RETURN_IF_ERROR(Enter());
-  for (const std::string& key : keys) CO_RETURN_IF_ERROR(co_await SeeDirectWrites(ctx, key, key + '\0'));
+  for (const std::string& key : keys) {
+    CO_RETURN_IF_ERROR(co_await AwaitFlushOf(ctx, key, key + '\0'));
+    CO_RETURN_IF_ERROR(co_await SeeDirectWrites(ctx, key, key + '\0'));
+  }
   std::vector<std::optional<std::string>> values(keys.size());
   const bool locking = options.lock != LockStrength::kNone;
   v1::BatchRequest batch;
@@ -157,6 +161,7 @@ Task<absl::StatusOr<std::vector<std::optional<std::string>>>> TxnCoordinator::Re
 Task<absl::StatusOr<ScanPage>> TxnCoordinator::Scan(const Context& ctx, ScanSpec spec) {
   CO_RETURN_IF_ERROR(Enter());
   if (spec.start >= spec.end) co_return ScanPage();
+  CO_RETURN_IF_ERROR(co_await AwaitFlushOf(ctx, spec.start, spec.end));
   CO_RETURN_IF_ERROR(co_await SeeDirectWrites(ctx, spec.start, spec.end));
   v1::BatchRequest batch;
   const bool fenced = AddFence(&batch);

@@ -80,12 +80,8 @@ std::vector<std::string> TxnCoordinator::UnwrittenLocks() const {
   return keys;
 }
 
-// Everything in the buffer becomes intents; under the weaker levels locks become replicated ones.
-Task<absl::Status> TxnCoordinator::Flush(const Context& ctx) {
-  CO_RETURN_IF_ERROR(Enter());
-  std::vector<std::string> unwritten = UnwrittenLocks();
-  if (buffer_.empty() && unwritten.empty()) co_return absl::OkStatus();
-  CO_RETURN_IF_ERROR(co_await PrepareToLock(ctx, buffer_.empty() ? unwritten[0] : buffer_.map().begin()->first));
+// The buffer and the locks as batches; they are in flight from now on.
+std::vector<v1::BatchRequest> TxnCoordinator::TakeFlush(const std::vector<std::string>& unwritten) {
   std::vector<v1::BatchRequest> batches(1);
   size_t bytes = 0;
   auto room = [&](size_t size) {
@@ -109,10 +105,62 @@ Task<absl::Status> TxnCoordinator::Flush(const Context& ctx) {
   }
   flushed_ = true;
   flushed_sequence_ = sequence_;
-  CO_RETURN_IF_ERROR(co_await SendAll(ctx, std::move(batches)));
-  buffer_.Clear();
-  locks_.clear();
-  co_return absl::OkStatus();
+  in_flight_ = std::exchange(buffer_, {});
+  locks_in_flight_ = std::exchange(locks_, {});
+  flushing_ = true;
+  return batches;
+}
+
+Task<void> TxnCoordinator::FlushInBackground(std::vector<v1::BatchRequest> batches) {
+  const uint64_t statement = statement_;
+  absl::Status sent = co_await SendAll(flushes_->ctx(), std::move(batches));
+  if (!sent.ok()) {
+    // Part of it may be there. What a savepoint keeps is written again, under the same numbers.
+    buffer_.PutBelow(std::move(in_flight_));
+    locks_.merge(locks_in_flight_);
+    flush_failure_ = sent;
+    flush_failed_in_ = statement;
+    if (state_ == State::kActive) {
+      state_ = State::kFailed;
+      failure_ = sent;
+    }
+  }
+  in_flight_ = {};
+  locks_in_flight_.clear();
+  flushing_ = false;
+  flush_ended_.NotifyAll();
+}
+
+// Begins to flush. False: there is nothing.
+Task<absl::StatusOr<bool>> TxnCoordinator::StartFlush(const Context& ctx) {
+  CO_RETURN_IF_ERROR(co_await AwaitFlush(ctx));
+  std::vector<std::string> unwritten = UnwrittenLocks();
+  if (buffer_.empty() && unwritten.empty()) co_return false;
+  CO_RETURN_IF_ERROR(co_await PrepareToLock(ctx, buffer_.empty() ? unwritten[0] : buffer_.map().begin()->first));
+  if (!flushes_) flushes_.emplace(core_->background.ctx().WithInfo(ctx.info()));
+  flushes_->Spawn(FlushInBackground(TakeFlush(unwritten)));
+  co_return true;
+}
+
+// Until nothing is in flight.
+Task<absl::Status> TxnCoordinator::AwaitFlush(const Context& ctx) {
+  while (flushing_) CO_RETURN_IF_ERROR(co_await flush_ended_.Wait(ctx));
+  // To the statement that wrote it its failure says whether that may be tried again.
+  if (state_ == State::kFailed && !flush_failure_.ok() && flush_failed_in_ == statement_) co_return flush_failure_;
+  co_return Enter();
+}
+
+// Reads of [start, end) come after what is in flight there. Under READ COMMITTED all reads do: a flush may move the snapshot, which is the
+// statement's.
+Task<absl::Status> TxnCoordinator::AwaitFlushOf(const Context& ctx, std::string_view start, std::string_view end) {
+  if (!flushing_ || (!read_committed() && !in_flight_.Touches(start, end))) co_return absl::OkStatus();
+  co_return co_await AwaitFlush(ctx);
+}
+
+// Everything in the buffer becomes intents; under the weaker levels locks become replicated ones.
+Task<absl::Status> TxnCoordinator::Flush(const Context& ctx) {
+  CO_ASSIGN_OR_RETURN(bool any, co_await StartFlush(ctx));
+  co_return any ? co_await AwaitFlush(ctx) : Enter();
 }
 
 // A few at a time; the first alone, if it is to choose the snapshot.
@@ -136,9 +184,12 @@ Task<absl::Status> TxnCoordinator::SendAll(const Context& ctx, std::vector<v1::B
   co_return result;
 }
 
+// What is written next need not wait for what is under way, as long as that is not more than this.
 Task<absl::Status> TxnCoordinator::FlushIfLarge(const Context& ctx) {
-  if (buffer_.bytes() <= core_->options.max_buffer_bytes && locks_.size() <= core_->options.max_tracked_locks) co_return Enter();
-  co_return co_await Flush(ctx);
+  if (buffer_.bytes() <= core_->options.max_buffer_bytes / 2 && locks_.size() <= core_->options.max_tracked_locks / 2) co_return Enter();
+  CO_ASSIGN_OR_RETURN(bool any, co_await StartFlush(ctx));
+  // One that is to choose the snapshot is waited for.
+  co_return any && txn_.read_ts() == 0 ? co_await AwaitFlush(ctx) : Enter();
 }
 
 Task<absl::StatusOr<std::optional<size_t>>> TxnCoordinator::InsertMany(const Context& ctx, std::vector<KeyValue> rows) {

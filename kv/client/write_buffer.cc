@@ -2,6 +2,14 @@
 
 namespace insula::kv {
 
+void WriteBuffer::PutBelow(WriteBuffer older) {
+  for (auto& [key, versions] : older.map_) {
+    std::vector<Version>& here = map_[key];
+    here.insert(here.begin(), std::make_move_iterator(versions.begin()), std::make_move_iterator(versions.end()));
+  }
+  bytes_ += older.bytes_;
+}
+
 void WriteBuffer::RollbackTo(uint32_t sequence) {
   for (auto it = map_.begin(); it != map_.end();) {
     auto& versions = it->second;

@@ -36,6 +36,13 @@ class WriteBuffer {
     auto it = map_.find(key);
     return it == map_.end() ? nullptr : &it->second.back();
   }
+  // Whether a key in [start, end) is in the buffer.
+  bool Touches(std::string_view start, std::string_view end) const {
+    auto it = map_.lower_bound(start);
+    return it != map_.end() && it->first < end;
+  }
+  // What was written before all that is here.
+  void PutBelow(WriteBuffer older);
   // Takes back all versions after `sequence`.
   void RollbackTo(uint32_t sequence);
   // Forgets all but the newest version of each key: no savepoint will be gone back to.
