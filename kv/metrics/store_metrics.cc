@@ -76,6 +76,7 @@ void RegisterConsensus(Registrar& r) {
   r.Count("insula_kv_snapshots_sent_total", "Snapshots of ranges sent.", &StoreMetrics::snapshots_sent);
   r.Count("insula_kv_snapshots_failed_total", "Snapshots of ranges that could not be sent.", &StoreMetrics::snapshots_failed);
   r.Count("insula_kv_snapshots_installed_total", "Snapshots of ranges installed.", &StoreMetrics::snapshots_installed);
+  r.Count("insula_kv_snapshots_resumed_total", "Snapshots whose stream broke and that another one went on with.", &StoreMetrics::snapshots_resumed);
   r.Count("insula_kv_snapshot_bytes_sent_total", "Bytes of rows in snapshots sent.", &StoreMetrics::snapshot_bytes_sent);
   r.Count("insula_kv_snapshot_bytes_received_total", "Bytes of rows in snapshots received.", &StoreMetrics::snapshot_bytes_received);
   r.Count("insula_kv_liveness_heartbeats_sent_total", "Heartbeats sent to other stores.", &StoreMetrics::heartbeats_sent);

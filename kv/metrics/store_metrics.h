@@ -94,6 +94,7 @@ struct StoreMetrics {
   uint64_t snapshots_sent = 0;
   uint64_t snapshots_failed = 0;
   uint64_t snapshots_installed = 0;
+  uint64_t snapshots_resumed = 0;
   uint64_t snapshot_bytes_sent = 0;
   uint64_t snapshot_bytes_received = 0;
   uint64_t heartbeats_sent = 0;  // of this store to others

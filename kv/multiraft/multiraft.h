@@ -55,7 +55,7 @@ struct MultiRaftOptions {
   int heartbeat_ticks = 4;
   Duration recent = std::chrono::seconds(30);  // traffic within it makes a group try an election when its leader's store dies
   int elections_per_second = 200;
-  uint64_t snapshot_bytes_per_second = 64 << 20;  // of all snapshots that this store sends together; 0: no limit
+  SnapshotOptions snapshots;
   TruncationOptions truncation;
   StoreMetrics* metrics = StoreMetrics::Nowhere();  // outlives it
 };

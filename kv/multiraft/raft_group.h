@@ -37,6 +37,7 @@
 #include "kv/multiraft/range_group.h"
 #include "kv/multiraft/range_state.h"
 #include "kv/raft/config.h"
+#include "kv/multiraft/snapshot_rows.h"
 #include "kv/raft/raw_node.h"
 #include "kv/storage/engine.h"
 #include "proto/kv/api.pb.h"
@@ -48,11 +49,11 @@ class MultiRaft;
 
 // A snapshot that arrived whole and waits for consensus to ask for its installation.
 struct StagedSnapshot {
+  StagedSnapshot(v1::RangeDescriptor range, StagedRows staged) : descriptor(std::move(range)), rows(std::move(staged)) {}
   v1::RangeDescriptor descriptor;
+  StagedRows rows;
   RangeState state;
-  storage::WriteBatch rows;
   bool taken = false;  // consensus wants it
-  bool abandoned = false;
   Event done;
   absl::Status result = absl::UnknownError("the snapshot is being installed");
 };
@@ -125,6 +126,8 @@ class RaftGroup final : public RangeGroup, public std::enable_shared_from_this<R
   // Offers a snapshot. Its `done` is set when it is installed or will not be.
   void OfferSnapshot(std::shared_ptr<StagedSnapshot> staged, raft::Message message, StoreId from);
   void ReportSnapshot(raft::NodeId replica, bool ok);
+  // Until no files are being taken in for it: also after Stop.
+  Task<absl::Status> AwaitIngest(Context ctx);
   // Everything up to `index` is committed, as a merge says that takes this range in.
   void LearnCommitted(uint64_t index);
   bool applied_to_start() const { return !initialized_ || removed_ || state_.applied_index >= start_commit_; }
@@ -176,7 +179,9 @@ class RaftGroup final : public RangeGroup, public std::enable_shared_from_this<R
   void HandleAppend(raft::Message message);
   void DrainAppends();
   Task<void> InstallSnapshot(raft::Message message, std::shared_ptr<StagedSnapshot> staged);
-  bool AnnounceEnded(const StagedSnapshot& staged, std::map<RangeId, uint64_t>* announced, LogBatch* batch);
+  bool AnnounceEnded(const StagedSnapshot& staged, std::map<RangeId, uint64_t>* ended, LogBatch* batch);
+  void ClearSplitOff(StagedSnapshot* staged);
+  Task<absl::Status> IngestSnapshot(const Context& ctx, StagedSnapshot* staged, const std::map<RangeId, uint64_t>& announced);
   absl::Status WriteSnapshot(const StagedSnapshot& staged, const std::map<RangeId, uint64_t>& announced);
   void DrainApply();
   enum class Applied { kDone, kWaits };
@@ -237,6 +242,8 @@ class RaftGroup final : public RangeGroup, public std::enable_shared_from_this<R
   Condition apply_idle_;
   std::deque<raft::Message> appends_;
   bool installing_ = false;
+  bool ingesting_ = false;
+  Condition ingest_ended_;
   std::shared_ptr<StagedSnapshot> staged_;
 };
 

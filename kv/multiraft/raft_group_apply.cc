@@ -72,15 +72,15 @@ void RaftGroup::OfferSnapshot(std::shared_ptr<StagedSnapshot> staged, raft::Mess
   staged->done.Set();
 }
 
-// Redo records for the ranges that end with the snapshot, added to `announced` (range, record). True: there were new ones.
-bool RaftGroup::AnnounceEnded(const StagedSnapshot& staged, std::map<RangeId, uint64_t>* announced, LogBatch* batch) {
+// Redo records for the ranges that end with the snapshot, added to `ended`. True: there were new ones.
+bool RaftGroup::AnnounceEnded(const StagedSnapshot& staged, std::map<RangeId, uint64_t>* ended, LogBatch* batch) {
   bool any = false;
-  for (const v1::RangeDescriptor& ended : host_->lifecycle().EndedBy(staged.descriptor)) {
-    auto [it, fresh] = announced->try_emplace(ended.range_id(), 0);
+  for (const v1::RangeDescriptor& range : host_->lifecycle().EndedBy(staged.descriptor)) {
+    auto [it, fresh] = ended->try_emplace(range.range_id(), 0);
     if (!fresh) continue;
     any = true;
     it->second = host_->log().NextRedoId();
-    batch->Redo(it->second, EncodeRedo({.kind = Redo::Kind::kMerge, .range = range_, .index = staged.state.applied_index, .right = ended.range_id()}));
+    batch->Redo(it->second, EncodeRedo({.kind = Redo::Kind::kMerge, .range = range_, .index = staged.state.applied_index, .right = range.range_id()}));
   }
   return any;
 }
@@ -96,8 +96,38 @@ absl::Status RaftGroup::WriteSnapshot(const StagedSnapshot& staged, const std::m
   if (initialized_) ClearSpan(&batch, descriptor_.start_key(), descriptor_.end_key());
   ClearSpan(&batch, staged.descriptor.start_key(), staged.descriptor.end_key());
   batch.DeleteRange(storage::ColumnFamily::kRange, keys::RangeIdPrefix(range_), PrefixEnd(keys::RangeIdPrefix(range_)));
-  batch.Append(staged.rows);
+  batch.Append(staged.rows.rows());
   return host_->engine().Write(batch);
+}
+
+// The keys that this replica has and the snapshot has not: they were split off.
+void RaftGroup::ClearSplitOff(StagedSnapshot* staged) {
+  const std::string &end = staged->descriptor.end_key(), &held = descriptor_.end_key();
+  if (!initialized_ || end.empty() || (!held.empty() && held <= end)) return;
+  for (const RowSpan& span : RowsOfKeys(end, held)) staged->rows.Clear(span);
+}
+
+// WriteSnapshot for one that waits in files: they become the engine's at once and for good, while writes before them may still be lost with
+// a crash. So what they depend on is flushed, and the ranges that end are stopped first: nobody writes between.
+Task<absl::Status> RaftGroup::IngestSnapshot(const Context& ctx, StagedSnapshot* staged, const std::map<RangeId, uint64_t>& announced) {
+  CO_RETURN_IF_ERROR(host_->lifecycle().MayHold(staged->descriptor));
+  for (const v1::RangeDescriptor& ended : host_->lifecycle().EndedBy(staged->descriptor)) {
+    CHECK(announced.contains(ended.range_id())) << "range " << ended.range_id() << " ends without a redo record";
+    CHECK(ended.end_key() <= staged->descriptor.end_key() || staged->descriptor.end_key().empty()) << "a range ends of which only a part is in the snapshot";
+    staged->rows.Clear(RowsOfId(ended.range_id()));
+    host_->lifecycle().ForgetEnded(ended.range_id());
+  }
+  ingesting_ = true;
+  absl::Status s = co_await host_->engine().Flush(ctx);
+  if (s.ok()) s = co_await staged->rows.Ingest(ctx);
+  ingesting_ = false;
+  ingest_ended_.NotifyAll();
+  co_return s;
+}
+
+Task<absl::Status> RaftGroup::AwaitIngest(Context ctx) {
+  while (ingesting_) CO_RETURN_IF_ERROR(co_await ingest_ended_.Wait(ctx));
+  co_return absl::OkStatus();
 }
 
 // Redo record, rows, flush, log: in this order, so that a crash anywhere leaves either the old state or what the redo finishes.
@@ -125,12 +155,14 @@ Task<void> RaftGroup::InstallSnapshot(raft::Message message, std::shared_ptr<Sta
   AnnounceEnded(*staged, &ended, &begin);
   if (!(co_await host_->log().AppendAndWait(ctx, std::move(begin))).ok() || stopped_) co_return;
   apply_busy_ = true;
+  if (staged->rows.in_files()) ClearSplitOff(staged.get());
   for (;;) {
     if (LogBatch more; AnnounceEnded(*staged, &ended, &more)) {
       if (!(co_await host_->log().AppendAndWait(ctx, std::move(more))).ok() || stopped_) co_return;
       continue;
     }
-    absl::Status s = WriteSnapshot(*staged, ended);
+    absl::Status s = staged->rows.in_files() ? co_await IngestSnapshot(ctx, staged.get(), ended) : WriteSnapshot(*staged, ended);
+    if (stopped_) co_return;
     if (s.ok()) break;
     // Consensus has taken it by now, so there is no way back but a stop.
     LOG_WARNING("a snapshot cannot be written yet", {"range", range_}, {"why", s.ToString()});
@@ -158,7 +190,7 @@ Task<void> RaftGroup::InstallSnapshot(raft::Message message, std::shared_ptr<Sta
     proposals_.erase(proposals_.begin());
     Resolve(p, absl::UnknownError("a snapshot hid what became of the write"));
   }
-  for (;;) {
+  while (!staged->rows.in_files()) {
     absl::Status s = co_await host_->engine().Flush(ctx);
     if (s.ok()) break;
     if (ctx.done()) co_return;

@@ -87,22 +87,27 @@ void PutDescriptor(storage::WriteBatch* batch, const v1::RangeDescriptor& descri
   batch->Put(ColumnFamily::kRange, keys::RangeIdKey(descriptor.range_id(), keys::RangeField::kDescriptor), descriptor.SerializeAsString());
 }
 
+RowSpan RowsOfId(RangeId range) {
+  const std::string prefix = keys::RangeIdPrefix(range);
+  return {.cf = ColumnFamily::kRange, .start = prefix, .end = PrefixEnd(prefix)};
+}
+
+std::vector<RowSpan> RowsOfKeys(std::string_view start, std::string_view end) {
+  // Above every key: keyspaces begin with 0xFE.
+  const std::string last = end.empty() ? std::string("\xff") : std::string(end);
+  return {{ColumnFamily::kRange, keys::AnchorSpanStart(start), keys::AnchorSpanEnd(end)},
+          {ColumnFamily::kLock, std::string(start), last},
+          {ColumnFamily::kData, storage::DataKeyBound(start), storage::DataKeyBound(last)}};
+}
+
 std::vector<RowSpan> RowSpansOf(const v1::RangeDescriptor& descriptor) {
-  const std::string& start = descriptor.start_key();
-  std::string end = descriptor.end_key().empty() ? std::string("\xff") : descriptor.end_key();
-  std::string id = keys::RangeIdPrefix(descriptor.range_id());
-  return {{ColumnFamily::kRange, id, PrefixEnd(id)},
-          {ColumnFamily::kRange, keys::AnchorSpanStart(start), keys::AnchorSpanEnd(descriptor.end_key())},
-          {ColumnFamily::kLock, start, end},
-          {ColumnFamily::kData, storage::DataKeyBound(start), storage::DataKeyBound(end)}};
+  std::vector<RowSpan> spans = RowsOfKeys(descriptor.start_key(), descriptor.end_key());
+  spans.insert(spans.begin(), RowsOfId(descriptor.range_id()));
+  return spans;
 }
 
 void ClearSpan(storage::WriteBatch* batch, std::string_view start, std::string_view end) {
-  // Above every key: keyspaces begin with 0xFE.
-  std::string last = end.empty() ? std::string("\xff") : std::string(end);
-  batch->DeleteRange(ColumnFamily::kData, storage::DataKeyBound(start), storage::DataKeyBound(last));
-  batch->DeleteRange(ColumnFamily::kLock, start, last);
-  batch->DeleteRange(ColumnFamily::kRange, keys::AnchorSpanStart(start), keys::AnchorSpanEnd(end));
+  for (const RowSpan& span : RowsOfKeys(start, end)) batch->DeleteRange(span.cf, span.start, span.end);
 }
 
 bool HasEnded(const v1::RangeDescriptor& range, const v1::RangeDescriptor& newer) {

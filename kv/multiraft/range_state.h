@@ -51,7 +51,10 @@ struct RowSpan {
   std::string start, end;  // of the column family's own keys
 };
 std::vector<RowSpan> RowSpansOf(const v1::RangeDescriptor& descriptor);
-// Everything that the engine holds of keys in [start, end): versions, locks, rows that follow a key.
+RowSpan RowsOfId(RangeId range);
+// Everything that follows keys in [start, end): rows that follow a key, locks, versions.
+std::vector<RowSpan> RowsOfKeys(std::string_view start, std::string_view end);
+// Clears RowsOfKeys(start, end).
 void ClearSpan(storage::WriteBatch* batch, std::string_view start, std::string_view end);
 
 // Whether `range` is known to have ended, from `newer` having its keys: a range keeps its first key for as long as it lives, and of two

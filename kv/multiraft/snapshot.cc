@@ -2,9 +2,8 @@
 
 #include <algorithm>
 #include <utility>
-#include <vector>
 
-#include "base/encoding/ordered.h"
+#include "base/fault/probe.h"
 #include "base/log/log.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
@@ -12,25 +11,20 @@
 #include "kv/multiraft/raft_convert.h"
 #include "kv/multiraft/range_state.h"
 #include "kv/storage/crc32c.h"
-#include "kv/storage/data_key.h"
-#include "kv/storage/varint.h"
 
 namespace insula::kv {
 namespace {
 
-using storage::ColumnFamily;
-
-constexpr size_t kChunkBytes = 256 << 10;
 constexpr Duration kSendTimeout = std::chrono::seconds(120);
+constexpr int kMaxBroken = 3;  // streams in a row that brought nothing
+constexpr Duration kPauseAfterBreak = std::chrono::milliseconds(500);
+constexpr Duration kKeepPartial = std::chrono::minutes(1);
 
-bool RowBelongs(const std::vector<RowSpan>& spans, ColumnFamily cf, std::string_view key) {
-  for (const RowSpan& span : spans) {
-    if (span.cf != cf) continue;
-    bool inside = cf == ColumnFamily::kData ? key.size() >= storage::kDataKeySuffix && storage::CompareDataKeys(key, span.start) >= 0 && storage::CompareDataKeys(key, span.end) < 0
-                                            : key >= span.start && key < span.end;
-    if (inside) return true;
-  }
-  return false;
+absl::StatusOr<v1::SnapshotReply> ParseReply(const std::optional<std::string>& bytes) {
+  v1::SnapshotReply reply;
+  if (!bytes.has_value() || !reply.ParseFromString(*bytes)) return absl::InternalError("the receiver's answer does not parse");
+  if (!reply.go() && !reply.accepted()) return absl::FailedPreconditionError(StrCat("refused: ", reply.message()));
+  return reply;
 }
 
 }  // namespace
@@ -53,7 +47,7 @@ Task<void> SnapshotTransfer::Send(std::shared_ptr<RaftGroup> group, raft::Messag
   const Context& ctx = host_->ctx();
   if (!(co_await sending_.Acquire(ctx)).ok()) co_return;
   Duration limit = kSendTimeout;
-  if (const uint64_t rate = host_->options().snapshot_bytes_per_second; rate > 0 && group->initialized()) {
+  if (const uint64_t rate = host_->options().snapshots.bytes_per_second; rate > 0 && group->initialized()) {
     limit += std::chrono::seconds(2 * static_cast<uint64_t>(std::max<int64_t>(0, group->stats().total_bytes)) / rate);
   }
   Context limited = ctx.WithTimeout(limit);
@@ -71,48 +65,73 @@ Task<void> SnapshotTransfer::Send(std::shared_ptr<RaftGroup> group, raft::Messag
   group->ReportSnapshot(message.to, s.ok());
 }
 
-Task<absl::Status> SnapshotTransfer::TrySend(const Context& ctx, RaftGroup* group, const raft::Message& message) {
+absl::StatusOr<std::unique_ptr<SnapshotTransfer::Outgoing>> SnapshotTransfer::Take(RaftGroup* group, const raft::Message& message) {
   std::optional<StoreId> store = group->StoreOf(message.to);
-  if (!store.has_value()) co_return absl::NotFoundError("the replica's store is not known");
-  std::optional<std::string> address = resolver_(*store);
-  if (!address.has_value()) co_return absl::UnavailableError(StrCat("the address of store ", *store, " is not known"));
+  if (!store.has_value()) return absl::NotFoundError("the replica's store is not known");
   auto reader = host_->engine().NewSnapshot();
-  CO_ASSIGN_OR_RETURN(std::optional<LoadedRange> loaded, LoadRange(*reader, group->range_id()));
-  if (!loaded.has_value()) co_return absl::InternalError("the range is not in the engine");
+  ASSIGN_OR_RETURN(std::optional<LoadedRange> loaded, LoadRange(*reader, group->range_id()));
+  if (!loaded.has_value()) return absl::InternalError("the range is not in the engine");
   // What is sent is the engine's state of now.
   raft::Message actual = message;
   auto snapshot = std::make_shared<raft::Snapshot>();
   snapshot->metadata = {.conf_state = loaded->state.conf, .index = loaded->state.applied_index, .term = loaded->state.applied_term};
   actual.snapshot = std::move(snapshot);
-  v1::SnapshotChunk chunk;
-  v1::SnapshotHeader* header = chunk.mutable_header();
-  header->set_version(kVersion);
-  header->set_id(StrCat(self_, "-", group->range_id(), "-", loaded->state.applied_index));
-  v1::RaftEnvelope* envelope = header->mutable_envelope();
+  v1::SnapshotHeader header;
+  header.set_version(kVersion);
+  header.set_id(StrCat(self_, "-", group->range_id(), "-", message.to, "-", ++taken_, "-", loaded->state.applied_index));
+  v1::RaftEnvelope* envelope = header.mutable_envelope();
   envelope->set_range_id(group->range_id());
   envelope->set_from_store(self_);
   envelope->set_to_store(*store);
   ToProto(actual, envelope->mutable_message());
   *envelope->mutable_range() = loaded->descriptor;
-  *header->mutable_range() = loaded->descriptor;
-  header->set_total_bytes(static_cast<uint64_t>(std::max<int64_t>(0, loaded->state.stats.total_bytes)));
-  header->set_range_state(EncodeRangeState(loaded->state));
+  *header.mutable_range() = loaded->descriptor;
+  header.set_total_bytes(static_cast<uint64_t>(std::max<int64_t>(0, loaded->state.stats.total_bytes)));
+  header.set_range_state(EncodeRangeState(loaded->state));
+  return std::make_unique<Outgoing>(*store, std::move(header), SnapshotRows(std::move(reader), loaded->descriptor, host_->options().snapshots.chunk_bytes));
+}
+
+Task<absl::Status> SnapshotTransfer::TrySend(const Context& ctx, RaftGroup* group, const raft::Message& message) {
+  CO_ASSIGN_OR_RETURN(std::unique_ptr<Outgoing> out, Take(group, message));
+  for (int broken = 0;;) {
+    const uint64_t before = out->rows.next_chunk();
+    absl::Status s = co_await Stream(ctx, out.get());
+    if (!absl::IsUnavailable(s) || ctx.done()) co_return s;
+    broken = out->rows.next_chunk() > before ? 1 : broken + 1;
+    if (broken >= kMaxBroken) co_return s;
+    LOG_INFO("a snapshot's stream broke", {"range", group->range_id()}, {"replica", message.to}, {"chunks", out->rows.next_chunk()}, {"why", s.ToString()});
+    CO_RETURN_IF_ERROR(co_await Sleep(ctx, kPauseAfterBreak));
+  }
+}
+
+Task<absl::Status> SnapshotTransfer::Stream(const Context& ctx, Outgoing* out) {
+  std::optional<std::string> address = resolver_(out->store);
+  if (!address.has_value()) co_return absl::UnavailableError(StrCat("the address of store ", out->store, " is not known"));
   CO_ASSIGN_OR_RETURN(auto stream, co_await transport_->Open(ctx, *address, kMethod));
-  CO_RETURN_IF_ERROR(co_await stream->Send(ctx, chunk.SerializeAsString()));
-  absl::Status sent = co_await SendRows(ctx, reader.get(), loaded->descriptor, stream.get());
-  if (sent.ok()) sent = co_await stream->CloseSend(ctx);
-  // The receiver may have ended it, and says why.
+  v1::SnapshotChunk first;
+  *first.mutable_header() = out->header;
+  CO_RETURN_IF_ERROR(co_await stream->Send(ctx, first.SerializeAsString()));
   CO_ASSIGN_OR_RETURN(std::optional<std::string> bytes, co_await stream->Receive(ctx));
-  CO_RETURN_IF_ERROR(sent);
-  v1::SnapshotReply reply;
-  if (!bytes.has_value() || !reply.ParseFromString(*bytes)) co_return absl::InternalError("the receiver's answer does not parse");
-  if (!reply.accepted()) co_return absl::UnavailableError(StrCat("refused: ", reply.message()));
+  CO_ASSIGN_OR_RETURN(v1::SnapshotReply reply, ParseReply(bytes));
+  if (reply.go()) {
+    if (reply.have_chunks() > 0) {
+      PROBE("a snapshot was gone on with over another stream");
+      host_->metrics().snapshots_resumed += 1;
+    }
+    CO_RETURN_IF_ERROR(out->rows.Rewind(reply.have_chunks()));
+    absl::Status sent = co_await SendRows(ctx, &out->rows, stream.get());
+    if (sent.ok()) sent = co_await stream->CloseSend(ctx);
+    // The receiver may have ended it, and says why.
+    CO_ASSIGN_OR_RETURN(bytes, co_await stream->Receive(ctx));
+    CO_RETURN_IF_ERROR(sent);
+    CO_RETURN_IF_ERROR(ParseReply(bytes).status());
+  }
   co_return absl::OkStatus();
 }
 
 // Waits until `bytes` may go out.
 Task<absl::Status> SnapshotTransfer::KeepToRate(const Context& ctx, size_t bytes) {
-  const uint64_t rate = host_->options().snapshot_bytes_per_second;
+  const uint64_t rate = host_->options().snapshots.bytes_per_second;
   if (rate == 0) co_return co_await ctx.Yield();
   const MonoTime now = ctx.executor().Now();
   const MonoTime mine = std::max(now, next_send_);
@@ -121,28 +140,16 @@ Task<absl::Status> SnapshotTransfer::KeepToRate(const Context& ctx, size_t bytes
   co_return co_await Sleep(ctx, mine - now);
 }
 
-Task<absl::Status> SnapshotTransfer::SendRows(const Context& ctx, storage::Reader* reader, const v1::RangeDescriptor& descriptor, MessageStream* stream) {
+Task<absl::Status> SnapshotTransfer::SendRows(const Context& ctx, SnapshotRows* rows, MessageStream* stream) {
   v1::SnapshotChunk chunk;
-  std::string* rows = chunk.mutable_rows();
-  for (const RowSpan& span : RowSpansOf(descriptor)) {
-    auto it = reader->NewIterator({.cf = span.cf, .lower = span.start, .upper = span.end});
-    for (it->SeekToFirst(); it->Valid(); it->Next()) {
-      rows->push_back(static_cast<char>(span.cf));
-      storage::AppendString(rows, it->key());
-      storage::AppendString(rows, it->value());
-      if (rows->size() < kChunkBytes) continue;
-      host_->metrics().snapshot_bytes_sent += rows->size();
-      chunk.set_crc32c(storage::Crc32c(*rows));
-      CO_RETURN_IF_ERROR(co_await KeepToRate(ctx, rows->size()));
-      CO_RETURN_IF_ERROR(co_await stream->Send(ctx, chunk.SerializeAsString()));
-      rows->clear();
-    }
-    CO_RETURN_IF_ERROR(it->status());
-  }
-  if (!rows->empty()) {
-    host_->metrics().snapshot_bytes_sent += rows->size();
-    chunk.set_crc32c(storage::Crc32c(*rows));
-    CO_RETURN_IF_ERROR(co_await KeepToRate(ctx, rows->size()));
+  for (;;) {
+    chunk.set_number(rows->next_chunk());
+    CO_ASSIGN_OR_RETURN(bool more, rows->Next(chunk.mutable_rows()));
+    if (!more) break;
+    const size_t bytes = chunk.rows().size();
+    host_->metrics().snapshot_bytes_sent += bytes;
+    chunk.set_crc32c(storage::Crc32c(chunk.rows()));
+    CO_RETURN_IF_ERROR(co_await KeepToRate(ctx, bytes));
     CO_RETURN_IF_ERROR(co_await stream->Send(ctx, chunk.SerializeAsString()));
   }
   v1::SnapshotChunk done;
@@ -152,30 +159,57 @@ Task<absl::Status> SnapshotTransfer::SendRows(const Context& ctx, storage::Reade
 
 // ---------------------------------------------------------------------------------------------------------------- receiving
 
-Task<absl::StatusOr<std::shared_ptr<StagedSnapshot>>> SnapshotTransfer::ReceiveRows(const Context& ctx, const v1::SnapshotHeader& header, MessageStream* stream) {
-  auto staged = std::make_shared<StagedSnapshot>();
-  staged->descriptor = header.range();
-  CO_RETURN_IF_ERROR(DecodeRangeState(header.range_state(), &staged->state));
-  std::vector<RowSpan> spans = RowSpansOf(staged->descriptor);
+std::shared_ptr<StagedSnapshot> SnapshotTransfer::TakePartial(const v1::SnapshotHeader& header) {
+  auto it = partial_.find(header.envelope().from_store());
+  if (it == partial_.end()) return nullptr;
+  std::shared_ptr<StagedSnapshot> staged = it->second.id == header.id() ? std::move(it->second.staged) : nullptr;
+  partial_.erase(it);  // whoever sends another one has given this one up
+  return staged;
+}
+
+void SnapshotTransfer::KeepPartial(const v1::SnapshotHeader& header, std::shared_ptr<StagedSnapshot> staged) {
+  const StoreId from = header.envelope().from_store();
+  partial_[from] = {.id = header.id(), .staged = std::move(staged), .number = ++partials_};
+  host_->Spawn(Forget(from, partials_));
+}
+
+Task<void> SnapshotTransfer::Forget(StoreId from, uint64_t number) {
+  if (!(co_await Sleep(host_->ctx(), kKeepPartial)).ok()) co_return;
+  auto it = partial_.find(from);
+  if (it != partial_.end() && it->second.number == number) partial_.erase(it);
+}
+
+// `*of_use`: what is staged may be gone on with.
+Task<absl::Status> SnapshotTransfer::ReceiveRows(const Context& ctx, StagedSnapshot* staged, MessageStream* stream, bool* of_use) {
   for (;;) {
+    *of_use = true;
     CO_ASSIGN_OR_RETURN(std::optional<std::string> bytes, co_await stream->Receive(ctx));
     v1::SnapshotChunk chunk;
     if (!bytes.has_value() || !chunk.ParseFromString(*bytes)) co_return absl::InvalidArgumentError("the snapshot broke off or does not parse");
-    if (chunk.value_case() == v1::SnapshotChunk::kDone) co_return staged;
-    if (chunk.value_case() != v1::SnapshotChunk::kRows) co_return absl::InvalidArgumentError("the snapshot has a chunk of an unknown kind");
-    if (storage::Crc32c(chunk.rows()) != chunk.crc32c()) co_return absl::DataLossError("rows of the snapshot were damaged on the way");
-    host_->metrics().snapshot_bytes_received += chunk.rows().size();
-    std::string_view rest(chunk.rows());
-    while (!rest.empty()) {
-      uint8_t cf = static_cast<uint8_t>(rest[0]);
-      rest.remove_prefix(1);
-      std::string_view key, value;
-      if (cf >= storage::kColumnFamilies || !storage::TakeString(&rest, &key) || !storage::TakeString(&rest, &value)) co_return absl::InvalidArgumentError("rows of the snapshot do not parse");
-      if (!RowBelongs(spans, static_cast<ColumnFamily>(cf), key)) co_return absl::InvalidArgumentError("the snapshot holds a row that is not of its range");
-      staged->rows.Put(static_cast<ColumnFamily>(cf), key, value);
+    if (chunk.value_case() == v1::SnapshotChunk::kRows && storage::Crc32c(chunk.rows()) != chunk.crc32c()) {
+      co_return absl::DataLossError("rows of the snapshot were damaged on the way");
     }
-    if (staged->rows.byte_size() > kMaxBytes) co_return absl::ResourceExhaustedError("the snapshot is too large");
+    *of_use = false;
+    if (chunk.value_case() == v1::SnapshotChunk::kDone) co_return co_await staged->rows.Finish(ctx);
+    if (chunk.value_case() != v1::SnapshotChunk::kRows || chunk.number() != staged->rows.chunks()) co_return absl::InvalidArgumentError("the snapshot has a chunk of an unknown kind, or out of order");
+    host_->metrics().snapshot_bytes_received += chunk.rows().size();
+    CO_RETURN_IF_ERROR(co_await staged->rows.Add(ctx, std::move(*chunk.mutable_rows())));
+    if (staged->rows.bytes() > kMaxBytes) co_return absl::ResourceExhaustedError("the snapshot is too large");
   }
+}
+
+absl::StatusOr<v1::SnapshotHeader> SnapshotTransfer::CheckHeader(const std::string& bytes, const PeerIdentity& peer, raft::Message* message) {
+  v1::SnapshotChunk first;
+  if (!first.ParseFromString(bytes) || !first.has_header()) return absl::InvalidArgumentError("a snapshot begins with its header");
+  v1::SnapshotHeader header = std::move(*first.mutable_header());
+  if (header.version() != kVersion) return absl::InvalidArgumentError(StrCat("snapshot of version ", header.version(), "; this store knows ", kVersion));
+  if (header.range().version() != kDescriptorVersion) return absl::InvalidArgumentError("the snapshot's descriptor has an unknown version");
+  RETURN_IF_ERROR(check_(peer, header.envelope().from_store()));
+  RETURN_IF_ERROR(FromProto(std::move(*header.mutable_envelope()->mutable_message()), message));
+  if (message->type != raft::MessageType::kSnap || message->snapshot == nullptr || header.range().range_id() != header.envelope().range_id()) {
+    return absl::InvalidArgumentError("not a snapshot message");
+  }
+  return header;
 }
 
 Task<absl::Status> SnapshotTransfer::Serve(Context ctx, std::unique_ptr<MessageStream> stream) {
@@ -183,43 +217,55 @@ Task<absl::Status> SnapshotTransfer::Serve(Context ctx, std::unique_ptr<MessageS
   auto gone = [&] { return alive.expired() || !serving_; };
   CO_ASSIGN_OR_RETURN(std::optional<std::string> bytes, co_await stream->Receive(ctx));
   if (gone()) co_return absl::UnavailableError("the store is stopped");
-  v1::SnapshotChunk first;
-  if (!bytes.has_value() || !first.ParseFromString(*bytes) || !first.has_header()) co_return absl::InvalidArgumentError("a snapshot begins with its header");
-  v1::SnapshotHeader header = std::move(*first.mutable_header());
-  if (header.version() != kVersion) co_return absl::InvalidArgumentError(StrCat("snapshot of version ", header.version(), "; this store knows ", kVersion));
-  if (header.range().version() != kDescriptorVersion) co_return absl::InvalidArgumentError("the snapshot's descriptor has an unknown version");
-  CO_RETURN_IF_ERROR(check_(stream->peer(), header.envelope().from_store()));
   raft::Message message;
-  CO_RETURN_IF_ERROR(FromProto(std::move(*header.mutable_envelope()->mutable_message()), &message));
-  if (message.type != raft::MessageType::kSnap || message.snapshot == nullptr || header.range().range_id() != header.envelope().range_id()) co_return absl::InvalidArgumentError("not a snapshot message");
-  v1::SnapshotReply reply;
-  absl::Status result;
+  CO_ASSIGN_OR_RETURN(v1::SnapshotHeader header, CheckHeader(bytes.value_or(""), stream->peer(), &message));
   CO_RETURN_IF_ERROR(co_await receiving_.Acquire(ctx));
   if (gone()) co_return absl::UnavailableError("the store is stopped");
-  // Before the bytes come: may it be here at all?
-  result = host_->lifecycle().MayHold(header.range());
-  if (result.ok()) {
-    absl::StatusOr<std::shared_ptr<StagedSnapshot>> staged = co_await ReceiveRows(ctx, header, stream.get());
-    if (gone()) co_return absl::UnavailableError("the store is stopped");
-    result = staged.status();
-    if (result.ok()) result = host_->lifecycle().MayHold(header.range());
-    v1::RaftEnvelope envelope = header.envelope();
-    envelope.mutable_message()->set_to(message.to);
-    std::shared_ptr<RaftGroup> group = result.ok() ? host_->FindOrCreate(envelope) : nullptr;
-    if (result.ok() && (group == nullptr || group->replica_id() != message.to)) result = absl::NotFoundError("the replica is not on this store");
-    if (result.ok() && (*staged)->state.applied_index != message.snapshot->metadata.index) result = absl::InvalidArgumentError("the snapshot's message and state disagree");
-    if (result.ok()) {
-      group->OfferSnapshot(*staged, std::move(message), header.envelope().from_store());
-      result = co_await (*staged)->done.Wait(ctx);
-      if (gone()) co_return absl::UnavailableError("the store is stopped");
-      if (result.ok()) result = (*staged)->result;
-      reply.set_applied(result.ok() && (*staged)->taken);
-    }
-  }
+  v1::SnapshotReply reply;
+  absl::Status result = co_await Receive(ctx, std::move(header), std::move(message), stream.get(), &reply);
+  if (gone()) co_return absl::UnavailableError("the store is stopped");
   receiving_.Release();
   reply.set_accepted(result.ok());
   reply.set_message(std::string(Sv(result.message())));
   co_return co_await stream->Send(ctx, reply.SerializeAsString());
+}
+
+Task<absl::Status> SnapshotTransfer::Receive(Context ctx, v1::SnapshotHeader header, raft::Message message, MessageStream* stream, v1::SnapshotReply* reply) {
+  std::weak_ptr<SnapshotTransfer*> alive = alive_;
+  auto gone = [&] { return alive.expired() || !serving_; };
+  const absl::Status stopped = absl::UnavailableError("the store is stopped");
+  // Before the bytes come: may it be here at all?
+  CO_RETURN_IF_ERROR(host_->lifecycle().MayHold(header.range()));
+  std::shared_ptr<StagedSnapshot> staged = TakePartial(header);
+  if (staged == nullptr) {
+    staged = std::make_shared<StagedSnapshot>(header.range(), StagedRows(&host_->engine(), header.range(), host_->options().snapshots.bytes_in_memory));
+    CO_RETURN_IF_ERROR(DecodeRangeState(header.range_state(), &staged->state));
+  }
+  v1::SnapshotReply go;
+  go.set_go(true);
+  go.set_have_chunks(staged->rows.chunks());
+  CO_RETURN_IF_ERROR(co_await stream->Send(ctx, go.SerializeAsString()));
+  bool of_use = false;
+  absl::Status received = co_await ReceiveRows(ctx, staged.get(), stream, &of_use);
+  if (gone()) co_return stopped;
+  if (!received.ok()) {
+    if (of_use && staged->rows.chunks() > 0) KeepPartial(header, std::move(staged));
+    co_return received;
+  }
+  CO_RETURN_IF_ERROR(host_->lifecycle().MayHold(header.range()));
+  v1::RaftEnvelope envelope = header.envelope();
+  envelope.mutable_message()->set_to(message.to);
+  std::shared_ptr<RaftGroup> group = host_->FindOrCreate(envelope);
+  if (group == nullptr || group->replica_id() != message.to) co_return absl::NotFoundError("the replica is not on this store");
+  if (staged->state.applied_index != message.snapshot->metadata.index) co_return absl::InvalidArgumentError("the snapshot's message and state disagree");
+  if (staged->rows.in_files()) PROBE("a snapshot was staged in files");
+  group->OfferSnapshot(staged, std::move(message), header.envelope().from_store());
+  // However long whoever sent it waits: no two are installed at once.
+  CO_RETURN_IF_ERROR(co_await staged->done.Wait(host_->ctx()));
+  if (gone()) co_return stopped;
+  CO_RETURN_IF_ERROR(staged->result);
+  reply->set_applied(staged->taken);
+  co_return absl::OkStatus();
 }
 
 }  // namespace insula::kv

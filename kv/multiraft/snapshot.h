@@ -1,15 +1,19 @@
 // Sends and receives the state of a range as a stream of rows, for replicas that are new or too far behind.
 //
 //   leader                                        follower
-//   consistent engine snapshot ─► header ───────► one at a time per store; span free? ─► staged in memory
-//                                 rows … done ──► Step(kSnap) ─► consensus wants it ─► installed (RaftGroup::InstallSnapshot)
+//   consistent engine snapshot ─► header ───────► one at a time per store; span free?
+//                                        ◄─── go, from chunk n on: what an earlier stream brought is kept for a minute
+//                                 rows … done ──► staged in memory, or in files beside the engine (snapshot_rows.h)
+//                                                 Step(kSnap) ─► consensus wants it ─► installed (RaftGroup::InstallSnapshot)
 //   ReportSnapshot ◄───────────────────────────── accepted, applied
 //
-// All that a store sends together keeps to a rate (MultiRaftOptions::snapshot_bytes_per_second). Row checksums cover the way; the engines cover the disks. The state sent is that of the engine snapshot's moment, which may be
-// newer than the one that consensus asked for.
+// A stream that breaks is gone on with as long as that gets anywhere. All that a store sends together keeps to a rate
+// (SnapshotOptions::bytes_per_second). Row checksums cover the way; the engines cover the disks. The state sent is that of the
+// engine snapshot's moment, which may be newer than the one that consensus asked for.
 #ifndef INSULA_KV_MULTIRAFT_SNAPSHOT_H_
 #define INSULA_KV_MULTIRAFT_SNAPSHOT_H_
 
+#include <map>
 #include <memory>
 #include <string>
 
@@ -20,6 +24,7 @@
 #include "base/runtime/runtime.h"
 #include "base/runtime/transport.h"
 #include "kv/multiraft/raft_group.h"
+#include "kv/multiraft/snapshot_rows.h"
 #include "kv/multiraft/store_streams.h"
 #include "kv/raft/message.h"
 
@@ -27,18 +32,27 @@ namespace insula::kv {
 
 class MultiRaft;
 
+struct SnapshotOptions {
+  uint64_t bytes_per_second = 64 << 20;  // of all that this store sends together; 0: no limit
+  size_t chunk_bytes = 256 << 10;
+  size_t bytes_in_memory = 1 << 20;      // of one that comes; what is larger waits in files
+};
+
 class SnapshotTransfer {
  public:
   static constexpr char kMethod[] = "/insula.kv.v1.Stores/Snapshot";
-  static constexpr uint32_t kVersion = 1;
-  static constexpr uint64_t kMaxBytes = 1ull << 30;  // of one range; more is refused
+  static constexpr uint32_t kVersion = 2;
+  static constexpr uint64_t kMaxBytes = 16ull << 30;  // of one range; more is refused
 
   SnapshotTransfer(MultiRaft* host, Transport* transport, StoreId self, StoreResolver resolver, PeerCheck check);
   ~SnapshotTransfer();
 
   // From now on snapshots are taken in.
   void Start() { serving_ = true; }
-  void Stop() { serving_ = false; }
+  void Stop() {
+    serving_ = false;
+    partial_.clear();
+  }
   // Sends the state of `group` for `message` (a kSnap); reports to it how that went.
   Task<void> Send(std::shared_ptr<RaftGroup> group, raft::Message message);
   uint64_t sent() const { return sent_; }
@@ -46,11 +60,32 @@ class SnapshotTransfer {
   void NoteInstalled() { ++installed_; }
 
  private:
+  // What is sent, for as long as that takes and over as many streams.
+  struct Outgoing {
+    StoreId store = 0;
+    v1::SnapshotHeader header;
+    SnapshotRows rows;
+  };
+  // What came by a stream that broke, until another goes on with it.
+  struct Partial {
+    std::string id;
+    std::shared_ptr<StagedSnapshot> staged;
+    uint64_t number = 0;
+  };
+
   Task<absl::Status> TrySend(const Context& ctx, RaftGroup* group, const raft::Message& message);
+  absl::StatusOr<std::unique_ptr<Outgoing>> Take(RaftGroup* group, const raft::Message& message);
+  // One stream. kUnavailable: it broke.
+  Task<absl::Status> Stream(const Context& ctx, Outgoing* out);
   Task<absl::Status> KeepToRate(const Context& ctx, size_t bytes);
-  Task<absl::Status> SendRows(const Context& ctx, storage::Reader* reader, const v1::RangeDescriptor& descriptor, MessageStream* stream);
+  Task<absl::Status> SendRows(const Context& ctx, SnapshotRows* rows, MessageStream* stream);
   Task<absl::Status> Serve(Context ctx, std::unique_ptr<MessageStream> stream);
-  Task<absl::StatusOr<std::shared_ptr<StagedSnapshot>>> ReceiveRows(const Context& ctx, const v1::SnapshotHeader& header, MessageStream* stream);
+  absl::StatusOr<v1::SnapshotHeader> CheckHeader(const std::string& bytes, const PeerIdentity& peer, raft::Message* message);
+  Task<absl::Status> Receive(Context ctx, v1::SnapshotHeader header, raft::Message message, MessageStream* stream, v1::SnapshotReply* reply);
+  Task<absl::Status> ReceiveRows(const Context& ctx, StagedSnapshot* staged, MessageStream* stream, bool* of_use);
+  std::shared_ptr<StagedSnapshot> TakePartial(const v1::SnapshotHeader& header);
+  void KeepPartial(const v1::SnapshotHeader& header, std::shared_ptr<StagedSnapshot> staged);
+  Task<void> Forget(StoreId from, uint64_t number);
 
   MultiRaft* host_;
   Transport* transport_;
@@ -61,6 +96,9 @@ class SnapshotTransfer {
   Semaphore sending_{2};
   Semaphore receiving_{1};
   MonoTime next_send_{};  // by the rate
+  std::map<StoreId, Partial> partial_;  // by sender
+  uint64_t partials_ = 0;  // kept so far
+  uint64_t taken_ = 0;     // of this store's ranges, so far
   uint64_t sent_ = 0;
   uint64_t installed_ = 0;
   std::shared_ptr<SnapshotTransfer*> alive_;

@@ -63,6 +63,24 @@ class Reader {
   virtual Iterator& point_iterator() = 0;
 };
 
+// Rows that are to take the place of whole spans: written down beside the engine first, then taken in all at once.
+//
+//   auto in = engine.NewIngestion();
+//   in->Begin(cf, start, end);        // whatever the engine holds in [start, end) is to go
+//   co_await in->Add(ctx, rows);      // in favour of these
+//   co_await engine.Flush(ctx);       // what was written in these spans before
+//   co_await engine.Ingest(ctx, *in);
+//
+// In memory there is little of it, however much is added. Not to be destroyed while a call is under way.
+class Ingestion {
+ public:
+  virtual ~Ingestion() = default;  // what was not taken in is removed
+  // The next span. Spans of one column family do not overlap.
+  virtual void Begin(ColumnFamily cf, std::string_view start, std::string_view end) = 0;
+  // Puts only, within the span that was begun last, in ascending order over all calls.
+  virtual Task<absl::Status> Add(const Context& ctx, WriteBatch rows) = 0;
+};
+
 // How an engine's background work goes; since it was opened.
 struct EngineFigures {
   uint64_t table_bytes = 0;               // of its files
@@ -89,6 +107,11 @@ class Engine {
 
   // Makes everything written before the call durable, all column families at once. Several at a time share the work.
   virtual Task<absl::Status> Flush(const Context& ctx) = 0;
+  virtual std::unique_ptr<Ingestion> NewIngestion() = 0;
+  // Takes all of `rows` in, durably, out of the order of writes: a crash later loses writes made before, but nothing of this.
+  // kFailedPrecondition when something written in its spans is not flushed. After an error nothing was taken in, and the call may be made
+  // again, also with further spans. Nobody else writes in these spans meanwhile.
+  virtual Task<absl::Status> Ingest(const Context& ctx, Ingestion& rows) = 0;
   // Written but not yet flushed, about.
   virtual uint64_t unflushed_bytes() const = 0;
   // For metrics: cheap enough to be asked now and then.

@@ -4,13 +4,17 @@
 #include <stdlib.h>
 
 #include <filesystem>
+#include <fstream>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "base/async/blocking.h"
 #include "base/async/task_group.h"
 #include "base/runtime/random.h"
 #include "base/sim/simulation.h"
+#include "base/status_macros.h"
 #include "base/strings.h"
 #include "gtest/gtest.h"
 #include "kv/storage/data_key.h"
@@ -132,6 +136,51 @@ WriteBatch RandomBatch(Random& r) {
   return batch;
 }
 
+struct IngestedSpan {
+  ColumnFamily cf;
+  std::string start, end;
+  WriteBatch rows;
+};
+
+// Up to two spans per column family that do not overlap, with rows or without.
+std::vector<IngestedSpan> RandomSpans(Random& r) {
+  std::vector<IngestedSpan> spans;
+  for (int i = 0; i < kColumnFamilies; ++i) {
+    const ColumnFamily cf = static_cast<ColumnFamily>(i);
+    const DataKeyLess less{cf};
+    std::set<std::string, DataKeyLess> bounds(less);
+    while (bounds.size() < 4) {
+      std::string bound = RandomBound(r, cf);
+      if (!bound.empty()) bounds.insert(std::move(bound));
+    }
+    for (auto it = bounds.begin(); it != bounds.end(); ++it) {
+      IngestedSpan span{.cf = cf, .start = *it, .end = *++it, .rows = {}};
+      std::set<std::string, DataKeyLess> keys(less);
+      for (uint64_t n = r.Uniform(20); n > 0; --n) {
+        std::string key = RandomKey(r, cf);
+        if (!less(key, span.start) && less(key, span.end)) keys.insert(std::move(key));
+      }
+      for (const std::string& key : keys) span.rows.Put(cf, key, StrCat("i", r.Uniform(1000)));
+      if (r.Chance(0.8)) spans.push_back(std::move(span));
+    }
+  }
+  return spans;
+}
+
+Task<absl::Status> TakeIn(const Context& ctx, Engine& engine, const std::vector<IngestedSpan>& spans) {
+  std::unique_ptr<Ingestion> in = engine.NewIngestion();
+  for (const IngestedSpan& span : spans) {
+    in->Begin(span.cf, span.start, span.end);
+    if (span.rows.empty()) continue;
+    CO_RETURN_IF_ERROR(co_await in->Add(ctx, span.rows));
+  }
+  co_return co_await engine.Ingest(ctx, *in);
+}
+
+size_t FilesIn(const std::string& folder) {
+  return static_cast<size_t>(std::distance(std::filesystem::directory_iterator(folder), std::filesystem::directory_iterator()));
+}
+
 TEST(Engine, RocksAgreesWithTheModelOnRandomOperations) {
   World world;
   RunIn(world, [&](Context ctx) -> Task<void> {
@@ -163,6 +212,9 @@ TEST(Engine, RocksAgreesWithTheModelOnRandomOperations) {
         if (r.Chance(0.01)) {
           EXPECT_TRUE((co_await rocks->Flush(ctx)).ok());
           EXPECT_TRUE((co_await model->Flush(ctx)).ok());
+          const std::vector<IngestedSpan> spans = RandomSpans(r);
+          EXPECT_TRUE((co_await TakeIn(ctx, *rocks, spans)).ok());
+          EXPECT_TRUE((co_await TakeIn(ctx, *model, spans)).ok());
         }
         // The same batch under construction.
         ReadWriter mw(model->NewReader()), rw(rocks->NewReader());
@@ -275,6 +327,72 @@ TEST(Engine, RocksKeepsWhatWasFlushedAndRefusesNewerFormats) {
   ModelDisk disk;
   disk.format_version = 9;
   EXPECT_EQ(OpenModelEngine(&r, &disk).status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST(Engine, WhatIsTakenInTakesThePlaceOfItsSpansAndLasts) {
+  World world;
+  Folder folder;
+  const std::string path = folder.path() + "/db";
+  RunIn(world, [&](Context ctx) -> Task<void> {
+    SeededRandom r(5);
+    ModelDisk disk;
+    for (bool rocks : {false, true}) {
+      auto open = [&] { return rocks ? *OpenRocksEngine(world.executor(), path, Small()) : *OpenModelEngine(&r, &disk); };
+      std::unique_ptr<Engine> engine = open();
+      WriteBatch before;
+      for (const char* key : {"a", "b", "c", "d"}) before.Put(ColumnFamily::kLock, key, "old");
+      EXPECT_TRUE(engine->Write(before).ok());
+      IngestedSpan lock{.cf = ColumnFamily::kLock, .start = "b", .end = "d", .rows = {}}, range{.cf = ColumnFamily::kRange, .start = "r", .end = "s", .rows = {}};
+      lock.rows.Put(ColumnFamily::kLock, "bb", "new");
+      range.rows.Put(ColumnFamily::kRange, "r", "new");
+      const std::vector<IngestedSpan> spans = {lock, range};
+      EXPECT_EQ((co_await TakeIn(ctx, *engine, spans)).code(), absl::StatusCode::kFailedPrecondition) << "what is there is not flushed";
+      EXPECT_TRUE((co_await engine->Flush(ctx)).ok());
+      WriteBatch elsewhere;
+      elsewhere.Put(ColumnFamily::kLock, "z", "not flushed");
+      EXPECT_TRUE(engine->Write(elsewhere).ok());
+      auto snapshot = engine->NewSnapshot();
+      absl::Status taken = co_await TakeIn(ctx, *engine, spans);
+      EXPECT_TRUE(taken.ok()) << taken;
+      std::string value;
+      EXPECT_TRUE(*snapshot->Get(ColumnFamily::kLock, "b", &value)) << "a snapshot is of its moment";
+      EXPECT_FALSE(*snapshot->Get(ColumnFamily::kRange, "r", &value));
+      snapshot.reset();
+      engine.reset();
+      engine = open();
+      auto reader = engine->NewReader();
+      std::string found;
+      auto it = reader->NewIterator({.cf = ColumnFamily::kLock, .lower = "", .upper = "e"});
+      for (it->SeekToFirst(); it->Valid(); it->Next()) StrAppend(&found, it->key(), "=", it->value(), " ");
+      EXPECT_EQ(found, "a=old bb=new d=old ");
+      EXPECT_TRUE(*reader->Get(ColumnFamily::kRange, "r", &value));
+    }
+  });
+}
+
+TEST(Engine, WhatIsNotTakenInLeavesNoFileBehind) {
+  World world;
+  Folder folder;
+  const std::string path = folder.path() + "/db";
+  RunIn(world, [&](Context ctx) -> Task<void> {
+    {
+      auto engine = *OpenRocksEngine(world.executor(), path, Small());
+      auto in = engine->NewIngestion();
+      in->Begin(ColumnFamily::kLock, "a", "b");
+      WriteBatch rows;
+      rows.Put(ColumnFamily::kLock, "a", "v");
+      EXPECT_TRUE((co_await in->Add(ctx, rows)).ok());
+      EXPECT_EQ(FilesIn(path + "/ingest"), 1u);
+      in.reset();
+      // Removed on the pool: the next piece of work there comes after.
+      EXPECT_TRUE(co_await Blocking<bool>(ctx, [] { return true; }));
+      EXPECT_EQ(FilesIn(path + "/ingest"), 0u);
+      // As a process that dies leaves it.
+      std::ofstream(path + "/ingest/7-1.sst") << "half";
+    }
+    auto engine = *OpenRocksEngine(world.executor(), path, Small());
+    EXPECT_EQ(FilesIn(path + "/ingest"), 0u);
+  });
 }
 
 TEST(ModelEngine, ACrashKeepsAPrefixAtOrAfterTheLastFlush) {

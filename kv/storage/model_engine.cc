@@ -1,6 +1,7 @@
 #include "kv/storage/model_engine.h"
 
 #include <utility>
+#include <vector>
 
 #include "base/check.h"
 #include "base/status_macros.h"
@@ -96,6 +97,58 @@ std::unique_ptr<Iterator> ModelReader::NewIterator(const IteratorOptions& option
   return std::make_unique<ModelIterator>(this, options);
 }
 
+// Spans to be cleared, and what comes there.
+class ModelIngestion : public Ingestion {
+ public:
+  void Begin(ColumnFamily cf, std::string_view start, std::string_view end) override {
+    spans_.push_back({.cf = cf, .start = std::string(start), .end = std::string(end)});
+    last_.clear();
+  }
+  Task<absl::Status> Add(const Context& ctx, WriteBatch rows) override {
+    CO_RETURN_IF_ERROR(co_await ctx.Yield());
+    CHECK(!spans_.empty());
+    const Span& span = spans_.back();
+    const DataKeyLess less{span.cf};
+    WriteBatch::Cursor cursor(rows);
+    WriteBatch::Change change;
+    while (cursor.Next(&change)) {
+      CHECK(change.op == WriteBatch::Op::kPut && change.cf == span.cf) << "only rows of the span are taken in";
+      CHECK(!less(change.key, span.start) && less(change.key, span.end)) << "a row is outside of its span";
+      CHECK(last_.empty() || less(last_, change.key)) << "rows are taken in in order";
+      last_ = change.key;
+    }
+    rows_.Append(rows);
+    co_return absl::OkStatus();
+  }
+  bool Touches(const WriteBatch& batch) const {
+    WriteBatch::Cursor cursor(batch);
+    WriteBatch::Change change;
+    while (cursor.Next(&change)) {
+      const DataKeyLess less{change.cf};
+      for (const Span& span : spans_) {
+        if (span.cf != change.cf || !less(change.key, span.end)) continue;
+        if (change.op == WriteBatch::Op::kDeleteRange ? less(span.start, change.value) : !less(change.key, span.start)) return true;
+      }
+    }
+    return false;
+  }
+  void ApplyTo(ModelMaps* maps) const {
+    WriteBatch all;
+    for (const Span& span : spans_) all.DeleteRange(span.cf, span.start, span.end);
+    all.Append(rows_);
+    ApplyToMaps(all, maps);
+  }
+
+ private:
+  struct Span {
+    ColumnFamily cf;
+    std::string start, end;
+  };
+  std::vector<Span> spans_;
+  WriteBatch rows_;
+  std::string last_;
+};
+
 class ModelEngine : public Engine {
  public:
   ModelEngine(ModelDisk* disk, ModelOptions options) : disk_(disk), options_(options), maps_(std::make_shared<ModelMaps>(disk->flushed)) {}
@@ -125,6 +178,20 @@ class ModelEngine : public Engine {
       disk_->unflushed.pop_front();
       ++flushed_count_;
     }
+    co_return absl::OkStatus();
+  }
+  std::unique_ptr<Ingestion> NewIngestion() override { return std::make_unique<ModelIngestion>(); }
+  Task<absl::Status> Ingest(const Context& ctx, Ingestion& rows) override {
+    CO_RETURN_IF_ERROR(co_await Sleep(ctx, options_.flush_time));
+    if (disk_->full) co_return absl::ResourceExhaustedError("state engine: no space left on the disk");
+    const auto& ingestion = static_cast<const ModelIngestion&>(rows);
+    for (const WriteBatch& batch : disk_->unflushed) {
+      if (ingestion.Touches(batch)) co_return absl::FailedPreconditionError("state engine: what was written before is not flushed");
+    }
+    if (maps_.use_count() > 1) maps_ = std::make_shared<ModelMaps>(*maps_);
+    ++generation_;
+    ingestion.ApplyTo(maps_.get());
+    ingestion.ApplyTo(&disk_->flushed);
     co_return absl::OkStatus();
   }
   uint64_t unflushed_bytes() const override { return unflushed_bytes_; }

@@ -23,6 +23,7 @@
 #include "rocksdb/options.h"
 #include "rocksdb/slice_transform.h"
 #include "rocksdb/sst_file_manager.h"
+#include "rocksdb/sst_file_writer.h"
 #include "rocksdb/table.h"
 #include "rocksdb/write_batch.h"
 
@@ -40,6 +41,7 @@ absl::Status FromRocks(const rocksdb::Status& s) {
   std::string text = StrCat("state engine: ", s.ToString());
   if (s.IsNoSpace()) return absl::ResourceExhaustedError(text);
   if (s.IsCorruption()) return absl::DataLossError(text);
+  if (s.IsInvalidArgument()) return absl::FailedPreconditionError(text);
   if (s.IsBusy() || s.IsTryAgain() || s.IsTimedOut()) return absl::UnavailableError(text);
   return absl::InternalError(text);
 }
@@ -211,6 +213,107 @@ void ToRocks(const WriteBatch& batch, const Database& database, rocksdb::WriteBa
   }
 }
 
+// Where files lie until they are taken in.
+std::string IngestFolder(const std::string& path) { return path + "/ingest"; }
+
+// One file per span, written on pool threads. A file that is taken in becomes one of RocksDB's own.
+class SpanFiles {
+ public:
+  SpanFiles(std::shared_ptr<Database> database, uint64_t number) : database_(std::move(database)), prefix_(StrCat(IngestFolder(database_->db->GetName()), "/", number, "-")) {}
+  ~SpanFiles() {
+    for (File& f : files_) {
+      f.writer.reset();
+      if (!f.path.empty()) database_->db->GetEnv()->DeleteFile(f.path).PermitUncheckedError();  // gone if it was taken in
+    }
+  }
+  void Begin(ColumnFamily cf, std::string_view start, std::string_view end) { files_.push_back({.cf = cf, .start = std::string(start), .end = std::string(end)}); }
+  absl::Status Add(const WriteBatch& rows) {
+    CHECK(!files_.empty());
+    File& f = files_.back();
+    if (f.writer == nullptr) RETURN_IF_ERROR(Open(&f));
+    WriteBatch::Cursor cursor(rows);
+    WriteBatch::Change change;
+    while (cursor.Next(&change)) {
+      CHECK(change.op == WriteBatch::Op::kPut && change.cf == f.cf) << "only rows of the span are taken in";
+      RETURN_IF_ERROR(FromRocks(f.writer->Put(Slice(change.key), Slice(change.value))));
+    }
+    return absl::OkStatus();
+  }
+  absl::Status Ingest() {
+    std::array<rocksdb::IngestExternalFileArg, kColumnFamilies> by_family;
+    for (File& f : files_) {
+      // Nothing there and nothing to come.
+      if (f.writer == nullptr && !Holds(f)) continue;
+      if (f.writer == nullptr) RETURN_IF_ERROR(Open(&f));
+      if (!f.finished) RETURN_IF_ERROR(FromRocks(f.writer->Finish()));
+      f.finished = true;
+      by_family[static_cast<size_t>(f.cf)].external_files.push_back(f.path);
+    }
+    std::vector<rocksdb::IngestExternalFileArg> args;
+    for (int i = 0; i < kColumnFamilies; ++i) {
+      if (by_family[i].external_files.empty()) continue;
+      by_family[i].column_family = database_->cf[i];
+      by_family[i].options.move_files = true;
+      by_family[i].options.failed_move_fall_back_to_copy = true;
+      by_family[i].options.write_global_seqno = false;
+      by_family[i].options.allow_blocking_flush = false;
+      args.push_back(std::move(by_family[i]));
+    }
+    if (args.empty()) return absl::OkStatus();
+    return FromRocks(database_->db->IngestExternalFiles(args));
+  }
+
+ private:
+  struct File {
+    ColumnFamily cf;
+    std::string start, end, path;
+    std::unique_ptr<rocksdb::SstFileWriter> writer;
+    bool finished = false;
+  };
+  absl::Status Open(File* f) {
+    auto* cf = database_->cf[static_cast<int>(f->cf)];
+    const rocksdb::Options options = database_->db->GetOptions(cf);
+    f->path = StrCat(prefix_, ++opened_, ".sst");
+    f->writer = std::make_unique<rocksdb::SstFileWriter>(rocksdb::EnvOptions(), options, cf);
+    absl::Status s = FromRocks(f->writer->Open(f->path));
+    // All that one file holds has one sequence number, and a deletion covers older ones only.
+    if (s.ok()) s = FromRocks(f->writer->DeleteRange(Slice(f->start), Slice(f->end)));
+    if (!s.ok()) f->writer.reset();
+    return s;
+  }
+  bool Holds(const File& f) const {
+    rocksdb::ReadOptions read;
+    read.total_order_seek = true;
+    RocksIterator it(database_->db.get(), database_->cf[static_cast<int>(f.cf)], read, {.cf = f.cf, .lower = f.start, .upper = f.end});
+    it.SeekToFirst();
+    return it.Valid() || !it.status().ok();
+  }
+  std::shared_ptr<Database> database_;
+  const std::string prefix_;
+  std::vector<File> files_;
+  int opened_ = 0;
+};
+
+class RocksIngestion : public Ingestion {
+ public:
+  RocksIngestion(Executor* executor, std::shared_ptr<Database> database, uint64_t number) : executor_(executor), files_(std::make_shared<SpanFiles>(std::move(database), number)) {}
+  // Files are removed elsewhere, too.
+  ~RocksIngestion() override {
+    executor_->RunBlocking([files = std::move(files_)]() mutable { files.reset(); }, [] {});
+  }
+  void Begin(ColumnFamily cf, std::string_view start, std::string_view end) override { files_->Begin(cf, start, end); }
+  Task<absl::Status> Add(const Context& ctx, WriteBatch rows) override {
+    return Blocking<absl::Status>(ctx, [files = files_, rows = std::move(rows)] { return files->Add(rows); });
+  }
+  Task<absl::Status> Finish(const Context& ctx) {
+    return Blocking<absl::Status>(ctx, [files = files_] { return files->Ingest(); });
+  }
+
+ private:
+  Executor* const executor_;
+  std::shared_ptr<SpanFiles> files_;
+};
+
 class RocksEngine : public Engine {
  public:
   RocksEngine(Executor* executor, std::shared_ptr<Database> database)
@@ -249,6 +352,12 @@ class RocksEngine : public Engine {
       CO_RETURN_IF_ERROR(s);
     }
     co_return absl::OkStatus();
+  }
+  std::unique_ptr<Ingestion> NewIngestion() override { return std::make_unique<RocksIngestion>(executor_, database_, ++ingestions_); }
+  Task<absl::Status> Ingest(const Context& ctx, Ingestion& rows) override {
+    absl::Status s = co_await static_cast<RocksIngestion&>(rows).Finish(ctx);
+    pool_->clear();
+    co_return s;
   }
   uint64_t unflushed_bytes() const override {
     uint64_t bytes = 0;
@@ -336,6 +445,7 @@ class RocksEngine : public Engine {
   rocksdb::WriteOptions write_;
   uint64_t writes_ = 0;
   uint64_t flushed_ = 0;
+  uint64_t ingestions_ = 0;
   bool flushing_ = false;
   Condition flush_ended_;
   std::shared_ptr<std::atomic<bool>> resuming_ = std::make_shared<std::atomic<bool>>(false);
@@ -427,6 +537,19 @@ absl::Status CheckFormat(Database* database) {
   return absl::OkStatus();
 }
 
+// What a former process had not taken in is of no use.
+absl::Status EmptyIngestFolder(rocksdb::DB* db, const std::string& path) {
+  rocksdb::Env* env = db->GetEnv();
+  const std::string folder = IngestFolder(path);
+  RETURN_IF_ERROR(FromRocks(env->CreateDirIfMissing(folder)));
+  std::vector<std::string> names;
+  RETURN_IF_ERROR(FromRocks(env->GetChildren(folder, &names)));
+  for (const std::string& name : names) {
+    if (name.ends_with(".sst")) RETURN_IF_ERROR(FromRocks(env->DeleteFile(folder + "/" + name)));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Engine>> OpenRocksEngine(Executor* executor, const std::string& path, const RocksOptions& options) {
@@ -449,6 +572,7 @@ absl::StatusOr<std::unique_ptr<Engine>> OpenRocksEngine(Executor* executor, cons
   database->meta = handles[0];
   for (int i = 0; i < kColumnFamilies; ++i) database->cf[i] = handles[i + 1];
   RETURN_IF_ERROR(CheckFormat(database.get()));
+  RETURN_IF_ERROR(EmptyIngestFolder(db, path));
   return std::make_unique<RocksEngine>(executor, std::move(database));
 }
 

@@ -348,6 +348,7 @@ TEST_P(ReplicasCrashTest, AChangeSurvivesACrashOfAnyPartyAtAnyStep) {
   const uint64_t seed = static_cast<uint64_t>(GetParam());
   TestOptions options = Options();
   options.truncation = {.flush_log_bytes = 8 << 10, .check_interval = 100ms, .tail_entries = 8, .keep_bytes = 2 << 10};
+  if (seed % 2 == 1) options.snapshots = {.bytes_per_second = 0, .chunk_bytes = 100, .bytes_in_memory = 200};
   TestCluster cluster(seed, options);
   cluster.StartAll();
   for (int i = 0; i < 20; ++i) ASSERT_TRUE(cluster.Write(kRange, Key(StrCat("k", i)), StrCat(i)).ok());
@@ -391,7 +392,7 @@ INSTANTIATE_TEST_SUITE_P(Seeds, ReplicasCrashTest, testing::Range(2000, 2000 + S
 
 TEST_F(ReplicasTest, SnapshotsKeepToTheirRate) {
   TestOptions options = Options();
-  options.snapshot_bytes_per_second = 1 << 20;
+  options.snapshots.bytes_per_second = 1 << 20;
   TestCluster cluster(30, options);
   cluster.StartAll();
   for (int i = 0; i < 30; ++i) ASSERT_TRUE(cluster.Write(kRange, Key(StrCat("k", i)), std::string(100 << 10, 'x')).ok());
@@ -402,11 +403,37 @@ TEST_F(ReplicasTest, SnapshotsKeepToTheirRate) {
   ExpectSettles(cluster, {0, 1, 2, 3});
 }
 
+TEST_F(ReplicasTest, ASnapshotIsGoneOnWithWhereItsStreamBroke) {
+  for (size_t in_memory : {size_t{0}, size_t{64} << 20}) {
+    TestOptions options = Options();
+    options.snapshots = {.bytes_per_second = 1 << 20, .chunk_bytes = 64 << 10, .bytes_in_memory = in_memory};
+    TestCluster cluster(30, options);
+    cluster.StartAll();
+    for (int i = 0; i < 40; ++i) ASSERT_TRUE(cluster.Write(kRange, Key(StrCat("k", i)), std::string(100 << 10, static_cast<char>('a' + i % 26))).ok());
+    for (auto at : {1500ms, 3000ms}) {
+      cluster.sim().At(at, [&] { cluster.sim().net().Isolate(cluster.Node(3).name()); });
+      cluster.sim().At(at + 400ms, [&] { cluster.sim().net().HealAll(); });
+    }
+    absl::Status s = cluster.Change(kRange, {3}, {});
+    ASSERT_TRUE(s.ok()) << s;
+    uint64_t resumed = 0, sent = 0;
+    for (int i = 0; i < 3; ++i) {
+      resumed += cluster.store(i)->metrics().snapshots_resumed;
+      sent += cluster.store(i)->metrics().snapshot_bytes_sent;
+    }
+    EXPECT_GE(resumed, 1u);
+    EXPECT_LT(sent, 5u << 20) << "what had arrived was sent again";
+    ExpectSettles(cluster, {0, 1, 2, 3});
+    EXPECT_EQ(cluster.Read(3, Key("k7")), std::string(100 << 10, 'h'));
+  }
+}
+
 TEST_F(ReplicasTest, ASnapshotForAReplicaThatIsDestroyedMeanwhileLeavesNothing) {
   for (uint64_t seed = 31; seed < 39; ++seed) {
     TestOptions options = Options();
-    options.snapshot_bytes_per_second = 1 << 20;
+    options.snapshots.bytes_per_second = 1 << 20;
     options.learner_patience = std::chrono::milliseconds(600 + 400 * (seed - 31));
+    if (seed % 2 == 0) options.snapshots.bytes_in_memory = 0;
     TestCluster cluster(seed, options);
     cluster.StartAll();
     for (int i = 0; i < 20; ++i) ASSERT_TRUE(cluster.Write(kRange, Key(StrCat("k", i)), std::string(100 << 10, 'x')).ok());

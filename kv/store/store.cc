@@ -31,7 +31,7 @@ MultiRaftOptions RaftOptions(const StoreOptions& options, const StoreIdent* iden
   out.factory = options.factory;
   out.truncation = options.truncation;
   out.metrics = options.metrics.get();
-  out.snapshot_bytes_per_second = options.snapshot_bytes_per_second;
+  out.snapshots = options.snapshots;
   return out;
 }
 

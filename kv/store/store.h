@@ -73,7 +73,7 @@ struct StoreOptions {
   uint64_t log_segment_bytes = 16 << 20;
   uint64_t log_cache_bytes = 32 << 20;
   TruncationOptions truncation;
-  uint64_t snapshot_bytes_per_second = 64 << 20;
+  SnapshotOptions snapshots;
   Duration clock_patience = std::chrono::seconds(30);
   Duration presplit_rest = std::chrono::seconds(1);  // between two looks at how many are free
   uint64_t presplit_least_free = 32;  // fewer keyspaces with a range of their own than this: split off a block

@@ -174,7 +174,11 @@ Task<absl::Status> Store::FlushAtLast(const Context& ctx, RangeId range) {
 // next start goes on with it.
 Task<absl::Status> Store::Destroy(const Context& ctx, RangeId range, ReplicaId next_replica, v1::RangeDescriptor held) {
   CHECK(destroying_.emplace(range, held).second) << "range " << range << " is being destroyed already";
+  std::shared_ptr<RaftGroup> group = multiraft_.Find(range);
   multiraft_.Remove(range, absl::UnavailableError(StrCat("range ", range, " is removed from this store")));
+  // Files that are being taken in for it come before they are cleared.
+  if (group != nullptr) CO_RETURN_IF_ERROR(co_await group->AwaitIngest(ctx));
+  group.reset();
   CO_RETURN_IF_ERROR(co_await FlushAtLast(ctx, range));
   const uint64_t id = log_->NextRedoId();
   const Redo redo{.kind = Redo::Kind::kDestroy, .range = range, .next_replica = next_replica};

@@ -162,6 +162,7 @@ void SimCluster::BootNode(int i) {
       store.log_cache_bytes = options_.log_cache_bytes;
       store.truncation.idle_interval = options_.truncation_interval;
       store.truncation.tail_entries = options_.truncation_tail;
+      store.snapshots = options_.snapshots;
       store.replicate = options_.replicate;
       store.pool = options_.pool;
       store.consistency = {.interval = options_.consistency_interval, .patience = 30s};

@@ -39,6 +39,7 @@ struct ClusterOptions {
   // Of the stores; small ones reach truncation, segments' ends and snapshots within a run.
   uint64_t log_segment_bytes = 16 << 20;
   uint64_t log_cache_bytes = 32 << 20;
+  kv::SnapshotOptions snapshots;
   Duration truncation_interval = std::chrono::seconds(60);
   uint64_t truncation_tail = 256;
   bool rocks = false;                 // the state engine is RocksDB

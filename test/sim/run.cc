@@ -47,6 +47,9 @@ ClusterOptions ClusterOfSeed(uint64_t seed, bool rocks) {
   options.rocks = rocks;
   options.write_buffer_bytes = 2 << (20 + random.Uniform(3));
   if (random.Chance(0.5)) options.consistency_interval = Duration(500'000'000 + random.Uniform(8'000'000'000));
+  // Snapshots of many pieces, in files beside the engine.
+  if (random.Chance(0.5)) options.snapshots.chunk_bytes = 200 + random.Uniform(4000);
+  if (random.Chance(0.5)) options.snapshots.bytes_in_memory = random.Uniform(2000);
   RangeNemesis::Tune(seed, &options);
   return options;
 }

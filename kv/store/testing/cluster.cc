@@ -84,7 +84,7 @@ std::shared_ptr<void> TestCluster::Boot(SimProcess& process, int i) {
   options.peer_check = [](const PeerIdentity& peer, StoreId store) {
     return peer.common_name == StrCat("node-", store) ? absl::OkStatus() : absl::PermissionDeniedError(StrCat(peer.common_name, " is not store ", store));
   };
-  options.snapshot_bytes_per_second = options_.snapshot_bytes_per_second;
+  options.snapshots = options_.snapshots;
   options.truncation = options_.truncation;
   options.log_segment_bytes = options_.log_segment_bytes;
   options.log_cache_bytes = options_.log_cache_bytes;

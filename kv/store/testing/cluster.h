@@ -57,7 +57,7 @@ struct TestOptions {
   bool real_replicas = false;  // a factory of kv/replica's, without a way to other ranges
   Duration learner_patience = std::chrono::seconds(120);      // real_replicas
   Duration consistency_interval = Duration::zero();           // replicas are compared by hand only
-  uint64_t snapshot_bytes_per_second = 0;
+  SnapshotOptions snapshots{.bytes_per_second = 0, .chunk_bytes = 256 << 10, .bytes_in_memory = 1 << 20};
 };
 
 class TestCluster {
