@@ -122,6 +122,7 @@ Task<void> ReplicateQueue::Walk(Context ctx) {
   walking_ = true;
   ++counters_.walks;
   walk_wanted_ = false;
+  return_at_.reset();
   last_walk_ = executor_->Now();
   seen_urgent_ = pool_->urgent();
   seen_drifted_ = pool_->drifted();
@@ -144,6 +145,7 @@ Task<void> ReplicateQueue::Walk(Context ctx) {
   }
   walking_ = false;
   pool_->changed().NotifyAll();
+  bool all_led = true;
   // One after the other: elections of ten thousand sleeping ranges shall not stand in the way of those that are in use.
   for (RangeId range : leaderless) {
     const std::optional<PlacedRanges::Look> look = ranges_->LookAt(range);
@@ -153,7 +155,15 @@ Task<void> ReplicateQueue::Walk(Context ctx) {
     absl::Status led = co_await ranges_->AskForLease(ctx.WithTimeout(kLeaseWait), range);
     if (ctx.done()) co_return;
     if (!led.ok()) LOG_DEBUG("a range that is to be moved has no leader yet", {"range", range}, {"why", led});
+    all_led = all_led && led.ok();
     Touch(range);
+  }
+  if (all_led) {
+    unled_walks_ = 0;
+    return_at_.reset();
+  } else if (++unled_walks_ <= options_.max_failures) {
+    return_at_ = executor_->Now() + options_.drift_rest * (1 << std::min(unled_walks_ - 1, 5));
+    pool_->changed().NotifyAll();
   }
 }
 
@@ -258,7 +268,7 @@ bool ReplicateQueue::WalkWanted() const {
   if (walking_ || sender_() == nullptr) return false;
   const MonoTime now = executor_->Now();
   if (last_walk_ != MonoTime{} && now - last_walk_ < options_.walk_rest) return false;
-  if (walk_wanted_ || pool_->urgent() != seen_urgent_) return true;
+  if (walk_wanted_ || pool_->urgent() != seen_urgent_ || (return_at_ && now >= *return_at_)) return true;
   return pool_->drifted() != seen_drifted_ && now - last_walk_ >= options_.drift_rest;  // R4
 }
 
@@ -271,6 +281,7 @@ std::optional<MonoTime> ReplicateQueue::NextWake() const {
   };
   if (walk_wanted_ || pool_->urgent() != seen_urgent_) at(last_walk_ + options_.walk_rest);
   if (pool_->drifted() != seen_drifted_) at(last_walk_ + options_.drift_rest);
+  if (return_at_) at(*return_at_);
   for (const auto& [range, t] : trouble_) at(t.next);
   for (const auto& [range, u] : unsettled_) at(u.since + options_.unsettled_for);
   return next;

@@ -146,6 +146,8 @@ class ReplicateQueue {
   uint64_t seen_urgent_ = 0, seen_drifted_ = 0;
   MonoTime last_walk_{};
   bool walk_wanted_ = true;
+  std::optional<MonoTime> return_at_;  // to ranges that got no leader
+  int unled_walks_ = 0;                // in a row that left such behind
   bool walking_ = false;
   Counters counters_;
   std::string last_failure_;

@@ -56,6 +56,7 @@ class World : public PlacedRanges, public Sender {
   }
   Task<absl::Status> AskForLease(Context, RangeId id) override {
     woken.push_back(id);
+    if (nobody_elects) co_return absl::UnavailableError("no quorum");
     ranges[id].leads = ranges[id].leader_is_live = true;
     co_return absl::OkStatus();
   }
@@ -84,6 +85,7 @@ class World : public PlacedRanges, public Sender {
   std::vector<RangeId> woken;
   std::vector<std::string> done;
   Duration latency = std::chrono::milliseconds(100);
+  bool nobody_elects = false;
   bool fail = false;
   int failed = 0, looks = 0;
   int changes_now = 0, transfers_now = 0, most_changes = 0, most_transfers = 0;
@@ -374,6 +376,31 @@ TEST_F(ReplicateQueueTest, RangesThatNobodyLeadsLeaveANodeThatIsToBeEmpty) {
   Member(2, v1::NODE_DECOMMISSIONING);
   Pass(30s);
   for (RangeId r = 1; r <= 20; ++r) EXPECT_EQ(StoresOf(r), (std::set<StoreId>{1, 3, 4}));
+}
+
+TEST_F(ReplicateQueueTest, ARangeThatGotNoLeaderIsComeBackTo) {
+  AddStores(4);
+  load_[4] = 20;
+  world_.Add(1, {1, 2, 3}, /*leads=*/false);
+  world_.ranges[1].leader_is_live = false;
+  world_.nobody_elects = true;
+  Start();
+  Member(2, v1::NODE_DECOMMISSIONING);
+  Pass(60s);
+  EXPECT_GE(world_.woken.size(), 2u);
+  EXPECT_LE(world_.woken.size(), 5u);
+  world_.nobody_elects = false;
+  Pass(120s);
+  EXPECT_EQ(StoresOf(1), (std::set<StoreId>{1, 3, 4}));
+  // Where nobody ever leads it is given up.
+  world_.Add(2, {1, 2, 3}, /*leads=*/false);
+  world_.ranges[2].leader_is_live = false;
+  world_.nobody_elects = true;
+  Member(3, v1::NODE_DECOMMISSIONING);
+  Pass(3600s);
+  const size_t tried = world_.woken.size();
+  Pass(3600s);
+  EXPECT_EQ(world_.woken.size(), tried);
 }
 
 TEST_F(ReplicateQueueTest, AStoreThatJoinsIsFilledUntilAllCarryAlike) {
