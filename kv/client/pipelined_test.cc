@@ -81,7 +81,7 @@ TEST_F(PipelinedTest, ASavepointTakesBackWhatIsUnderWay) {
   auto txn = Begin();
   EXPECT_EQ(Get(*txn, K("a")), "old");
   EXPECT_TRUE(PutSome(*txn, 0, "first").ok());
-  const Savepoint before = txn->CreateSavepoint();
+  const Txn::Savepoint before = txn->CreateSavepoint();
   EXPECT_TRUE(PutSome(*txn, 0, "second").ok());
   EXPECT_TRUE(PutSome(*txn, 10, "second").ok());
   EXPECT_TRUE(loop_.Run(txn->RollbackTo(ctx_, before)).ok());
@@ -100,7 +100,7 @@ TEST_F(PipelinedTest, AFlushThatFailsFailsTheTransactionAndASavepointMendsIt) {
     EXPECT_EQ(Get(*txn, K("a")), "old");
     EXPECT_TRUE(PutSome(*txn, 0, "kept").ok());
     EXPECT_EQ(Get(*txn, Row(1)), "kept");
-    const Savepoint before = txn->CreateSavepoint();
+    const Txn::Savepoint before = txn->CreateSavepoint();
     // Somebody changes what the transaction has read, and then a row that it is about to write: its snapshot cannot move up.
     other->Put(K("a"), "new");
     other->Put(Row(15), "other");

@@ -220,12 +220,24 @@ std::string IngestFolder(const std::string& path) { return path + "/ingest"; }
 class SpanFiles {
  public:
   SpanFiles(std::shared_ptr<Database> database, uint64_t number) : database_(std::move(database)), prefix_(StrCat(IngestFolder(database_->db->GetName()), "/", number, "-")) {}
-  ~SpanFiles() {
+  // What was not taken in is removed on the pool, which may be behind the engine's end. Where a call that nobody waits for any more is still
+  // at work, the next start does it.
+  void RemoveOn(Executor* executor) {
+    if (at_work_.load(std::memory_order_acquire)) return;
+    std::vector<std::string> paths;
     for (File& f : files_) {
       f.writer.reset();
-      if (!f.path.empty()) database_->db->GetEnv()->DeleteFile(f.path).PermitUncheckedError();  // gone if it was taken in
+      if (!f.path.empty()) paths.push_back(std::move(f.path));
     }
+    if (paths.empty()) return;
+    executor->RunBlocking(
+        [env = database_->env, paths = std::move(paths)] {
+          rocksdb::Env* files = env == nullptr ? rocksdb::Env::Default() : env.get();
+          for (const std::string& path : paths) files->DeleteFile(path).PermitUncheckedError();  // gone if it was taken in
+        },
+        [] {});
   }
+  void SetAtWork(bool at_work) { at_work_.store(at_work, std::memory_order_release); }
   void Begin(ColumnFamily cf, std::string_view start, std::string_view end) { files_.push_back({.cf = cf, .start = std::string(start), .end = std::string(end)}); }
   absl::Status Add(const WriteBatch& rows) {
     CHECK(!files_.empty());
@@ -292,21 +304,31 @@ class SpanFiles {
   const std::string prefix_;
   std::vector<File> files_;
   int opened_ = 0;
+  std::atomic<bool> at_work_{false};
 };
 
 class RocksIngestion : public Ingestion {
  public:
   RocksIngestion(Executor* executor, std::shared_ptr<Database> database, uint64_t number) : executor_(executor), files_(std::make_shared<SpanFiles>(std::move(database), number)) {}
-  // Files are removed elsewhere, too.
-  ~RocksIngestion() override {
-    executor_->RunBlocking([files = std::move(files_)]() mutable { files.reset(); }, [] {});
-  }
+  ~RocksIngestion() override { files_->RemoveOn(executor_); }
   void Begin(ColumnFamily cf, std::string_view start, std::string_view end) override { files_->Begin(cf, start, end); }
   Task<absl::Status> Add(const Context& ctx, WriteBatch rows) override {
-    return Blocking<absl::Status>(ctx, [files = files_, rows = std::move(rows)] { return files->Add(rows); });
+    files_->SetAtWork(true);
+    return Blocking<absl::Status>(ctx, [files = files_, rows = std::move(rows)]() mutable {
+      absl::Status added = files->Add(rows);
+      files->SetAtWork(false);
+      files.reset();  // whoever keeps this function keeps no database open
+      return added;
+    });
   }
   Task<absl::Status> Finish(const Context& ctx) {
-    return Blocking<absl::Status>(ctx, [files = files_] { return files->Ingest(); });
+    files_->SetAtWork(true);
+    return Blocking<absl::Status>(ctx, [files = files_]() mutable {
+      absl::Status taken = files->Ingest();
+      files->SetAtWork(false);
+      files.reset();
+      return taken;
+    });
   }
 
  private:
