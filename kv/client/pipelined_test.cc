@@ -95,14 +95,15 @@ TEST_F(PipelinedTest, ASavepointTakesBackWhatIsUnderWay) {
 
 TEST_F(PipelinedTest, AFlushThatFailsFailsTheTransactionAndASavepointMendsIt) {
   for (bool mend : {false, true}) {
-    auto other = Begin();
     auto txn = Begin();
-    EXPECT_EQ(Get(*txn, K("a")), "old");
+    EXPECT_EQ(loop_.Run(txn->Get(ctx_, Row(15), {.lock = LockStrength::kExclusive})).value(), std::nullopt);
     EXPECT_TRUE(PutSome(*txn, 0, "kept").ok());
     EXPECT_EQ(Get(*txn, Row(1)), "kept");
     const Txn::Savepoint before = txn->CreateSavepoint();
-    // Somebody changes what the transaction has read, and then a row that it is about to write: its snapshot cannot move up.
-    other->Put(K("a"), "new");
+    EXPECT_EQ(loop_.Run(txn->Get(ctx_, Row(15), {.lock = LockStrength::kExclusive})).value(), std::nullopt);
+    // The lock is lost, and somebody else writes the row.
+    cluster_.group_of(Row(15)).ChangeLease();
+    auto other = Begin();
     other->Put(Row(15), "other");
     EXPECT_TRUE(loop_.Run(other->Commit(ctx_)).ok());
     EXPECT_TRUE(PutSome(*txn, 10).ok()) << "it is not known yet";
@@ -119,7 +120,6 @@ TEST_F(PipelinedTest, AFlushThatFailsFailsTheTransactionAndASavepointMendsIt) {
     EXPECT_EQ(Get(*after, Row(1)), std::nullopt);
     EXPECT_EQ(Get(*after, Row(15)), "other");
     auto reset = Begin();
-    reset->Put(K("a"), "old");
     reset->Delete(Row(15));
     EXPECT_TRUE(loop_.Run(reset->Commit(ctx_)).ok());
   }

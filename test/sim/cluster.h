@@ -23,6 +23,7 @@
 #include "base/sim/net.h"
 #include "base/sim/simulation.h"
 #include "kv/client/database.h"
+#include "kv/multiraft/snapshot.h"
 #include "kv/storage/model_engine.h"
 #include "kv/store/merge_queue.h"
 #include "kv/store/replicate_queue.h"
