@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/async/task_group.h"
+#include "base/pgerror/pg_error.h"
 #include "base/runtime/random.h"
 #include "base/strings.h"
 #include "kv/api/error.h"
@@ -151,6 +152,19 @@ TEST_F(MergeTest, ATransactionThatBeginsAfterAMergeIsNotTakenForAnAbortedOne) {
     ASSERT_FALSE(response.has_error()) << response.error().ShortDebugString();
     EXPECT_FALSE(response.responses(0).query_txn().found()) << anchor;
   }
+}
+
+TEST_F(MergeTest, ATransactionThatWasAbortedAtTheRightSideDoesNotReadOnWithoutWhatItWroteThere) {
+  Put("x", "0");
+  auto other = cluster_.NewDatabase();
+  auto cleared = db_->Begin({});
+  ASSERT_TRUE(loop_.Run(cleared->DeleteRange(ctx_, K("x"), K("y"))).ok());
+  cluster_.group_of(K("x")).ChangeLease();  // no record of it can be made any more
+  EXPECT_EQ(Read("x"), "0");
+  Ask(MergeBatch(K("b")));
+  auto present = loop_.Run(cleared->InsertMany(ctx_, {{K("x"), "1"}}));
+  ASSERT_FALSE(present.ok()) << "a row is there that it has deleted";
+  EXPECT_EQ(ToPgError(present.status()).sqlstate, "40001");
 }
 
 TEST_F(MergeTest, TheHigherGcThresholdHolds) {

@@ -113,19 +113,29 @@ TEST_F(ReplicasTest, ARangeThatIsFrozenForAMergeDoesNotChange) {
   EXPECT_EQ(RangeOf("x").replicas_size(), 2);
 }
 
-TEST_F(ReplicasTest, ARangeIsNotTakenInWhileOneOfItsRemovedReplicasIsStillToBeTold) {
+TEST_F(ReplicasTest, ARangeThatIsTakenInLeavesItsRemovedReplicasToBeToldByTheMergedOne) {
+  LocalGroup& left = cluster_.group_of(K("b"));
   LocalGroup& right = cluster_.group_of(K("x"));
-  auto note = [&](const RemovedReplicas& removed) {
-    storage::WriteBatch rows;
-    PutRemoved(&rows, right.range_id(), removed);
-    ASSERT_TRUE(right.engine().Write(rows).ok());
-  };
-  note({{7, 3}});
-  EXPECT_TRUE(Try(MergeBatch(K("b")), 5s).has_error());
-  ASSERT_NE(RangeOf("b").range_id(), RangeOf("x").range_id());
-  note({});
+  const v1::RangeDescriptor before = RangeOf("x");
+  v1::ReplicaDescriptor gone;
+  gone.set_store_id(7);
+  gone.set_replica_id(3);
+  storage::WriteBatch rows;
+  PutRemoved(&rows, right.range_id(), {MakeRemoved(before, gone)});
+  ASSERT_TRUE(right.engine().Write(rows).ok());
+  left.evicts = false;  // the store is away
   Ask(MergeBatch(K("b")));
-  EXPECT_EQ(RangeOf("b").range_id(), RangeOf("x").range_id());
+  ASSERT_EQ(RangeOf("b").range_id(), RangeOf("x").range_id());
+  loop_.RunFor(1min);
+  ASSERT_EQ(LoadRemoved(*left.engine().NewReader(), left.range_id())->size(), 1u);
+  EXPECT_EQ(left.evicted.at(7), 4u);
+  EXPECT_EQ(left.evicted_from.at(7).range_id(), before.range_id());
+  EXPECT_EQ(left.evicted_from.at(7).start_key(), before.start_key());
+  EXPECT_EQ(left.evicted_from.at(7).end_key(), before.end_key());
+  EXPECT_EQ(left.evicted_from.at(7).generation(), before.generation());
+  left.evicts = true;
+  loop_.RunFor(2min);
+  EXPECT_TRUE(LoadRemoved(*left.engine().NewReader(), left.range_id())->empty());
 }
 
 }  // namespace

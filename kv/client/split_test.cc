@@ -1,6 +1,7 @@
 // Splits under clients that know nothing of them, over ranges without consensus in one process (kv/replica/replica_split.cc).
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 
@@ -9,6 +10,7 @@
 #include "kv/api/request.h"
 #include "kv/api/testing/test_loop.h"
 #include "kv/client/testing/local_cluster.h"
+#include "kv/replica/aborted.h"
 
 namespace insula::kv {
 namespace {
@@ -79,6 +81,46 @@ TEST_F(SplitTest, ATransactionThatWasAbortedMeanwhileDoesNotReadOnWithoutWhatItW
   ASSERT_FALSE(present.ok()) << "a row is there that it has deleted";
   EXPECT_EQ(ToPgError(present.status()).sqlstate, "40001");
   EXPECT_EQ(Read("d"), "0");
+}
+
+// So do the next leaseholder, and whoever gets the keys by another split.
+TEST_F(SplitTest, ThatATransactionWasAbortedIsKnownAfterwards) {
+  for (const bool split : {false, true}) {
+    const std::string key = split ? "d" : "s";
+    Put(key, "0");
+    auto other = cluster_.NewDatabase();
+    auto cleared = db_->Begin({});
+    ASSERT_TRUE(loop_.Run(cleared->DeleteRange(ctx_, K(key), K(key + "~"))).ok());
+    cluster_.group_of(K(key)).ChangeLease();
+    EXPECT_EQ(Get(*other->Begin({}), key), "0");
+    if (split) {
+      SplitAt(K("d"), *other);
+    } else {
+      cluster_.group_of(K(key)).ChangeLease();
+    }
+    auto present = loop_.Run(cleared->InsertMany(ctx_, {{K(key), "1"}}));
+    ASSERT_FALSE(present.ok()) << "a row is there that it has deleted";
+    EXPECT_EQ(ToPgError(present.status()).sqlstate, "40001");
+    EXPECT_EQ(Read(key), "0");
+  }
+}
+
+TEST_F(SplitTest, AbortedTransactionsAreForgottenAfterAWhile) {
+  LocalGroup& range = cluster_.group_of(K("d"));
+  auto noted = [&] { return LoadAborted(*range.engine().NewReader(), range.range_id())->size(); };
+  auto other = cluster_.NewDatabase();
+  size_t most = 0;
+  Put("d", "0");
+  for (int i = 0; i < 600; ++i) {
+    auto loser = db_->Begin({});
+    ASSERT_TRUE(loop_.Run(loser->DeleteRange(ctx_, K("d"), K("e"))).ok());
+    range.ChangeLease();
+    EXPECT_EQ(Get(*other->Begin({}), "d"), "0");
+    most = std::max(most, noted());
+    loop_.RunFor(1s);
+  }
+  EXPECT_GT(most, 60u);
+  EXPECT_LT(most, 400u);
 }
 
 TEST_F(SplitTest, ASplitIsFollowed) {

@@ -98,6 +98,7 @@ enum class RangeField : char {
   kGcThreshold = 'g',
   kPublished = 'p',      // which of its generations' address is known to be written (kv/replica/address.h)
   kRemoved = 'r',        // replicas that were removed and whose stores do not know it yet (kv/replica/removed.h)
+  kAborted = 'x',        // with a transaction's id behind it: others took away what it had written here (kv/replica/aborted.h)
 };
 std::string RangeIdKey(RangeId range, RangeField field);
 std::string RangeIdPrefix(RangeId range);

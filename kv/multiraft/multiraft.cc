@@ -291,8 +291,8 @@ void MultiRaft::ReceiveMessages(v1::StoreMessages messages) {
   for (v1::ReplicaGone& gone : *messages.mutable_gone()) {
     if (!gone.done()) {
       lifecycle_->ReplicaGone(messages.from_store(), std::move(gone));
-    } else if (auto group = Find(gone.range_id()); group != nullptr) {
-      group->NoteEvicted(messages.from_store(), gone.next_replica());
+    } else if (auto group = Find(gone.asked_by()); group != nullptr) {
+      group->NoteEvicted(messages.from_store(), gone.range_id(), gone.next_replica());
     }
   }
 }

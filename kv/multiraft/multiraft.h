@@ -66,15 +66,15 @@ class RangeLifecycle {
   virtual ~RangeLifecycle() = default;
   // An entry at `index` of `left` is about to split it. Until the right side's beginnings and a redo record are durable in the log.
   virtual Task<absl::Status> PrepareSplit(const Context& ctx, const SplitTrigger& split, uint64_t index) = 0;
-  // Adds the rows of both sides' descriptors and of the right side's state.
-  virtual void AddSplitRows(const SplitTrigger& split, storage::WriteBatch* batch) = 0;
+  // Adds the rows of both sides' descriptors and of the right side's state. Fails on damage only.
+  virtual absl::Status AddSplitRows(const SplitTrigger& split, storage::WriteBatch* batch) = 0;
   // The rows are written and left has its new descriptor: makes the right side's group. Null if it is there already.
   virtual RaftGroup* FinishSplit(const SplitTrigger& split) = 0;
   // An entry at `index` of the merge's left side is about to take the right side in. Until this store's replica of that has applied what
   // belongs to the merge, and a redo record is durable.
   virtual Task<absl::Status> PrepareMerge(const Context& ctx, const MergeTrigger& merge, uint64_t index) = 0;
-  // Adds the rows of the merged range's descriptor, and takes away what the right side had as a range.
-  virtual void AddMergeRows(const MergeTrigger& merge, storage::WriteBatch* batch) = 0;
+  // Adds the rows of the merged range's descriptor, and takes away what the right side had as a range. Fails on damage only.
+  virtual absl::Status AddMergeRows(const MergeTrigger& merge, storage::WriteBatch* batch) = 0;
   // The rows are written: the right side's replica goes. The log forgets it behind the engine's next flush.
   virtual void FinishMerge(const MergeTrigger& merge) = 0;
   // Ranges here that have ended, as `newer` has keys of theirs: a snapshot of it takes their place.
@@ -85,7 +85,8 @@ class RangeLifecycle {
   virtual std::shared_ptr<RaftGroup> CreateForMessage(const v1::RaftEnvelope& envelope) = 0;
   // A message for a replica of a range with a higher id than the one here has: that one was removed, and another is to come.
   virtual void ReplicaReplaced(const v1::RaftEnvelope& envelope) {}
-  // `from` says that replicas of a range are gone for good: the ones here, if any, go too, and `from` is told so.
+  // `from` says that replicas of a range are gone for good: the ones here, if any, go too, and those of ranges that it had taken in, and
+  // `from` is told so.
   virtual void ReplicaGone(StoreId from, v1::ReplicaGone gone) {}
   // Whether `range` may be here, as far as the other ranges here are concerned: those that it has ended do not count.
   virtual absl::Status MayHold(const v1::RangeDescriptor& range) = 0;

@@ -26,6 +26,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -96,7 +97,7 @@ class RaftGroup final : public RangeGroup, public std::enable_shared_from_this<R
   Task<absl::StatusOr<ApplyResult>> ProposeChange(Context ctx, Command command) override;
   bool IsCaughtUp(ReplicaId replica) const override;
   Task<absl::Status> AwaitCaughtUp(Context ctx, ReplicaId replica) override;
-  Task<absl::Status> Evict(Context ctx, StoreId store, ReplicaId next_replica) override;
+  Task<absl::Status> Evict(Context ctx, StoreId store, ReplicaId next_replica, v1::RangeDescriptor held) override;
   Task<absl::Status> TransferLease(Context ctx, StoreId store) override;
   Task<absl::Status> AwaitReplicated(Context ctx, uint64_t index) override;
   absl::Status disk_status() const override;
@@ -133,8 +134,8 @@ class RaftGroup final : public RangeGroup, public std::enable_shared_from_this<R
   bool applied_to_start() const { return !initialized_ || removed_ || state_.applied_index >= start_commit_; }
   // Not a member any more, as far as it has applied.
   bool removed() const { return removed_; }
-  // `store` says that it holds no replica of this range with an id below `next_replica`.
-  void NoteEvicted(StoreId store, ReplicaId next_replica);
+  // `store` says that it holds no replica of `range`, which is this one or was taken in, with an id below `next_replica`.
+  void NoteEvicted(StoreId store, RangeId range, ReplicaId next_replica);
 
   // Set by MultiRaft.
   bool in_dirty_list = false;
@@ -226,7 +227,7 @@ class RaftGroup final : public RangeGroup, public std::enable_shared_from_this<R
   raft::NodeId known_leader_ = 0;
   Condition lease_changed_;
   Condition progress_changed_;              // of followers, maybe
-  std::map<StoreId, ReplicaId> evicted_;    // stores that said so, and below which id
+  std::map<std::pair<StoreId, RangeId>, ReplicaId> evicted_;  // who said so, and below which id
   Condition evicted_changed_;
   MonoTime last_active_{};
 

@@ -113,8 +113,12 @@ Task<absl::Status> RaftGroup::IngestSnapshot(const Context& ctx, StagedSnapshot*
   CO_RETURN_IF_ERROR(host_->lifecycle().MayHold(staged->descriptor));
   for (const v1::RangeDescriptor& ended : host_->lifecycle().EndedBy(staged->descriptor)) {
     CHECK(announced.contains(ended.range_id())) << "range " << ended.range_id() << " ends without a redo record";
-    CHECK(ended.end_key() <= staged->descriptor.end_key() || staged->descriptor.end_key().empty()) << "a range ends of which only a part is in the snapshot";
     staged->rows.Clear(RowsOfId(ended.range_id()));
+    // It may have become a part of a range that was split again: the other part is to come anew.
+    const std::string& end = staged->descriptor.end_key();
+    if (!end.empty() && (ended.end_key().empty() || ended.end_key() > end)) {
+      for (const RowSpan& span : RowsOfKeys(end, ended.end_key())) staged->rows.Clear(span);
+    }
     host_->lifecycle().ForgetEnded(ended.range_id());
   }
   ingesting_ = true;
@@ -375,13 +379,13 @@ Task<void> RaftGroup::ApplySplit(raft::Entry entry, std::shared_ptr<Proposal> mi
   const SplitTrigger& split = *command.split;
   absl::Status prepared = co_await host_->lifecycle().PrepareSplit(ctx, split, entry.index);
   if (stopped_ || ctx.done()) co_return;
+  if (prepared.ok()) prepared = host_->lifecycle().AddSplitRows(split, &batch);
   if (!prepared.ok()) {
     Stop(prepared);
     LOG_ERROR("a replica stopped: its split failed", {"range", range_}, {"why", prepared.ToString()});
     co_return;
   }
   next.stats -= split.right_stats;
-  host_->lifecycle().AddSplitRows(split, &batch);
   if (!(co_await WriteTrigger(entry, split.left, std::move(next), std::move(batch)))) co_return;
   RaftGroup* right = host_->lifecycle().FinishSplit(split);
   machine_->AfterApply({.command = &command, .index = entry.index, .term = entry.term, .mine = mine != nullptr});

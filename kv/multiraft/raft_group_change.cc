@@ -111,19 +111,21 @@ Task<absl::Status> RaftGroup::AwaitCaughtUp(Context ctx, ReplicaId replica) {
   }
 }
 
-Task<absl::Status> RaftGroup::Evict(Context ctx, StoreId store, ReplicaId next_replica) {
+Task<absl::Status> RaftGroup::Evict(Context ctx, StoreId store, ReplicaId next_replica, v1::RangeDescriptor held) {
   auto self = shared_from_this();
   const uint64_t sequence = lease_.sequence;
   host_->AddStore(store);
   for (Duration again = kFirstEvictAgain;;) {
     if (stopped_) co_return absl::UnavailableError(StrCat("range ", range_, " is stopped on this store: ", Sv(stop_reason_.message())));
     if (sequence == 0 || lease_.sequence != sequence) co_return absl::AbortedError("the lease was lost");
-    auto it = evicted_.find(store);
+    auto it = evicted_.find({store, held.range_id()});
     if (store == store_id() || (it != evicted_.end() && it->second >= next_replica)) co_return absl::OkStatus();
     if (host_->liveness().SupportFor(store).supported) {
       v1::ReplicaGone gone;
-      gone.set_range_id(range_);
+      gone.set_range_id(held.range_id());
       gone.set_next_replica(next_replica);
+      gone.set_asked_by(range_);
+      *gone.mutable_held() = held;
       host_->SendGone(store, std::move(gone));
       (void)co_await evicted_changed_.Wait(ctx.WithTimeout(again));
       again = std::min(2 * again, kLastEvictAgain);
@@ -134,8 +136,8 @@ Task<absl::Status> RaftGroup::Evict(Context ctx, StoreId store, ReplicaId next_r
   }
 }
 
-void RaftGroup::NoteEvicted(StoreId store, ReplicaId next_replica) {
-  ReplicaId& below = evicted_[store];
+void RaftGroup::NoteEvicted(StoreId store, RangeId range, ReplicaId next_replica) {
+  ReplicaId& below = evicted_[{store, range}];
   below = std::max(below, next_replica);
   evicted_changed_.NotifyAll();
 }

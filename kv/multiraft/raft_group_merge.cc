@@ -31,6 +31,7 @@ Task<void> RaftGroup::ApplyMerge(raft::Entry entry, std::shared_ptr<Proposal> mi
   const MergeTrigger& merge = *command.merge;
   absl::Status prepared = co_await host_->lifecycle().PrepareMerge(ctx, merge, entry.index);
   if (stopped_ || ctx.done()) co_return;
+  if (prepared.ok()) prepared = host_->lifecycle().AddMergeRows(merge, &batch);
   if (!prepared.ok()) {
     Stop(prepared);
     LOG_ERROR("a replica stopped: its merge failed", {"range", range_}, {"why", prepared.ToString()});
@@ -38,7 +39,6 @@ Task<void> RaftGroup::ApplyMerge(raft::Entry entry, std::shared_ptr<Proposal> mi
   }
   next.stats += merge.right_stats;
   next.lease_floor = std::max(next.lease_floor, merge.served);
-  host_->lifecycle().AddMergeRows(merge, &batch);
   if (!(co_await WriteTrigger(entry, merge.left, std::move(next), std::move(batch)))) co_return;
   PROBE("a range was merged");
   host_->lifecycle().FinishMerge(merge);

@@ -106,10 +106,11 @@ class RangeGroup {
   virtual bool IsCaughtUp(ReplicaId replica) const = 0;
   // Until it does. kAborted: the lease was lost.
   virtual Task<absl::Status> AwaitCaughtUp(Context ctx, ReplicaId replica) = 0;
-  // Tells `store` that replicas of this range with ids below `next_replica` are gone for good, until it says that it holds none; waits for
-  // a store that is not heard of, without asking. For a removed replica whose removal a majority of those who remain knows: an entry that
-  // was proposed after the removal was applied is applied (kv/raft/raw_node.h, rule 11). kAborted: the lease was lost.
-  virtual Task<absl::Status> Evict(Context ctx, StoreId store, ReplicaId next_replica) = 0;
+  // Tells `store` that replicas of `held`, which is this range or one that it has taken in, with ids below `next_replica` are gone for good,
+  // and so are ranges that had ended by `held` (HasEnded), until it says that it holds none; waits for a store that is not heard of, without
+  // asking. For a removed replica whose removal a majority of those who remain knows: an entry that was proposed after the removal was
+  // applied is applied (kv/raft/raw_node.h, rule 11). kAborted: the lease was lost.
+  virtual Task<absl::Status> Evict(Context ctx, StoreId store, ReplicaId next_replica, v1::RangeDescriptor held) = 0;
 
   // Asks the replica on `store` to lead. Returns when this one does not lead any more (kUnavailable: it goes on), or the context ends.
   virtual Task<absl::Status> TransferLease(Context ctx, StoreId store) = 0;

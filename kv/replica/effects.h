@@ -51,6 +51,9 @@ struct Effects {
   };
   std::vector<Resolved> resolved;
 
+  // Foreign transactions that are aborted, and what they had written here is taken away (aborted.h).
+  std::vector<std::string> aborted;
+
   // The batch's transaction ended here.
   struct Ended {
     v1::Transaction txn;           // status COMMITTED or ABORTED; meta.write_ts: the commit timestamp

@@ -4,6 +4,7 @@
 #include "base/fault/mutation.h"
 #include "base/fault/probe.h"
 #include "kv/api/error.h"
+#include "kv/replica/aborted.h"
 #include "kv/replica/declare.h"
 #include "kv/replica/evaluator.h"
 #include "kv/txn/push.h"
@@ -205,12 +206,14 @@ EvalResult Evaluator::ResolveIntent(const v1::ResolveIntentRequest& request, v1:
   for (const auto& range : request.ignored()) params.ignored.emplace_back(range.from(), range.to());
   Effects::Resolved resolved{request.key(), request.end_key(), request.txn(), request.status()};
   mvcc::Outcome outcome;
+  bool any = false;
   if (request.end_key().empty()) {
-    outcome = mvcc::ResolveKey(rw_, request.key(), params, nullptr);
+    outcome = mvcc::ResolveKey(rw_, request.key(), params, &any);
   } else {
     uint64_t changed = 0;
     std::optional<std::string> resume;
     outcome = mvcc::ResolveSpan(rw_, request.key(), request.end_key(), params, kResolveKeysPerStep, &changed, &resume);
+    any = changed > 0;
     if (outcome.ok() && resume) {
       out->mutable_resume()->set_key(*resume);
       out->mutable_resume()->set_end_key(request.end_key());
@@ -218,6 +221,10 @@ EvalResult Evaluator::ResolveIntent(const v1::ResolveIntentRequest& request, v1:
     }
   }
   if (!outcome.ok()) return FromOutcome(outcome);
+  if (any && request.status() == v1::ABORTED) {
+    rw_.Put(storage::ColumnFamily::kRange, AbortedKey(range().range_id(), request.txn().id()), EncodeAborted(ts_.now));
+    effects_.aborted.push_back(request.txn().id());
+  }
   effects_.resolved.push_back(std::move(resolved));
   return EvalResult::Ok();
 }

@@ -92,6 +92,8 @@ void Replica::LeaseAcquired(const Lease& lease) {
   gc_threshold_ = LoadThreshold(*group_);
   gc_policy_floor_ = lease.start;  // above whatever an earlier lease was told
   observed_floor_ = Timestamp();
+  marked_ = Timestamp();
+  LoadAbortedTxns();
   LoadFrozenState();
   pushes_.NotifyAll();
   deps_.on_lease(range_id_, true);
@@ -107,6 +109,7 @@ void Replica::LeaseLost() {
   if (held && locks_.key_count() > 0) PROBE("a lease was lost while locks were held");
   lease_ = Lease();
   frozen_.reset();
+  aborted_.clear();
   locks_.Clear();
   pushes_.NotifyAll();
   if (!held) return;

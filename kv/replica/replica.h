@@ -29,6 +29,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -42,11 +43,13 @@
 #include "kv/concurrency/sequencer.h"
 #include "kv/metrics/store_metrics.h"
 #include "kv/multiraft/range_group.h"
+#include "kv/replica/aborted.h"
 #include "kv/replica/checks.h"
 #include "kv/replica/declare.h"
 #include "kv/replica/evaluator.h"
 #include "kv/replica/frozen.h"
 #include "kv/replica/range_load.h"
+#include "kv/replica/removed.h"
 #include "kv/txn/intent_resolver.h"
 #include "kv/txn/push_queue.h"
 #include "kv/txn/timestamp_cache.h"
@@ -145,6 +148,7 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
   void RaiseForReads(Work& work) const;
   void NoteLoad(const Work& work);
   bool GrewSince(const Work& work) const;
+  bool IsAborted(std::string_view txn_id) const { return aborted_.contains(txn_id) || sequencer_.IsAborted(txn_id); }
   void Observe(Work& work) const;
   bool ForwardRead(Work& work, Timestamp to) const;
   Task<absl::Status> TryAgain(const Context& ctx, Work& work, Sequencer::Ticket& ticket, EvalResult result);
@@ -168,6 +172,7 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
   // replica_cleanup.cc
   Task<void> ForgetRecord(std::string anchor, std::string txn_id);
   Task<void> SweepOutcomes();
+  Task<void> SweepAborted();
   Task<void> FinishRecords(uint64_t lease_sequence, std::string from);
   Task<void> EndStale(v1::Transaction unfinished, uint64_t lease_sequence);
 
@@ -176,6 +181,8 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
   Task<absl::Status> TidyRecords(uint64_t lease_sequence);
   Task<absl::Status> TidyLocks(uint64_t lease_sequence);
   Task<absl::Status> EndAbandoned(v1::TxnMeta txn, std::vector<v1::Span> spans);
+
+  void LoadAbortedTxns();
 
   // replica_locks.cc
   absl::Status KeepTxn(storage::ReadWriter& rw, const v1::TxnMeta& meta);
@@ -201,8 +208,8 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
   void FinishChangeSoon();
   Task<void> FinishChange(uint64_t lease_sequence);
   void EvictRemoved();
-  Task<void> EvictOne(StoreId store, ReplicaId replica, uint64_t lease_sequence);
-  Task<absl::Status> ForgetRemoved(StoreId store, ReplicaId replica);
+  Task<void> EvictOne(RemovedReplica removed, uint64_t lease_sequence);
+  Task<absl::Status> ForgetRemoved(const RemovedReplica& gone);
 
   // replica_split.cc
   // Latches over the whole range, for whatever changes it as a whole.
@@ -247,7 +254,10 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
   LoadSplitter splitter_;
   Timestamp gc_threshold_;     // of the present lease
   Timestamp gc_policy_floor_;  // of the present lease: see GcRequest.hold
+  Timestamp marked_;           // no transaction of which markers_ says something began later
   Timestamp observed_floor_;   // when it last took a neighbour in: what transactions observed before says nothing about those keys
+  AbortedTxns aborted_;           // of the present lease
+  size_t sweep_aborted_at_ = 0;   // so many are worth a look at how old they are
   std::optional<Frozen> frozen_;  // it is about to be taken in; of the present lease
   bool tidying_ = false;
   uint64_t outcomes_written_ = 0;
@@ -258,7 +268,7 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
   Condition address_tried_;
   bool changing_ = false;                // AdminChangeReplicas runs
   uint64_t finishing_ = 0;               // the lease that FinishChange runs for
-  std::set<ReplicaId> evicting_;         // removed replicas that EvictOne tells so
+  std::set<std::pair<RangeId, ReplicaId>> evicting_;  // removed replicas that EvictOne tells so
   Context ctx_;
   std::unique_ptr<IntentResolver> resolver_;
   TaskGroup background_;

@@ -117,7 +117,7 @@ Task<absl::Status> Replica::ChangeStep(Context ctx, DescriptorEdit edit) {
     CO_ASSIGN_OR_RETURN(RemovedReplicas removed, LoadRemoved(*group_->engine().NewReader(), range_id_));
     const size_t before = removed.size();
     for (const auto& r : now.replicas()) {
-      if (ReplicaOfId(next, r.replica_id()) == nullptr) removed.emplace_back(r.store_id(), r.replica_id());
+      if (ReplicaOfId(next, r.replica_id()) == nullptr) removed.push_back(MakeRemoved(now, r));
     }
     if (removed.size() > before) {
       storage::WriteBatch rows;
@@ -285,39 +285,39 @@ void Replica::EvictRemoved() {
     LOG_ERROR("a note about removed replicas cannot be read", {"range", range_id_}, {"why", removed.status().ToString()});
     return;
   }
-  for (const auto& [store, replica] : *removed) {
-    if (evicting_.insert(replica).second) background_.Spawn(EvictOne(store, replica, lease_.sequence));
+  for (RemovedReplica& r : *removed) {
+    if (evicting_.insert({r.held.range_id(), r.replica}).second) background_.Spawn(EvictOne(std::move(r), lease_.sequence));
   }
 }
 
 // The entry that is proposed first reaches its quorum only with the word that the removal before it is committed: from then on nobody
 // needs the removed replica any more (kv/raft/raw_node.h, rule 11).
-Task<void> Replica::EvictOne(StoreId store, ReplicaId replica, uint64_t lease_sequence) {
+Task<void> Replica::EvictOne(RemovedReplica removed, uint64_t lease_sequence) {
   bool known = false;
   for (Duration again = kFinishAgain; group_ != nullptr && lease_.sequence == lease_sequence; again = std::min(2 * again, kEvictAgainAtMost)) {
     Command nothing;
     nothing.lease_sequence = lease_sequence;
     absl::Status s = known ? absl::OkStatus() : co_await Propose(std::move(nothing));
     known = known || s.ok();
-    if (s.ok() && group_ != nullptr) s = co_await group_->Evict(ctx_, store, replica + 1);
-    if (s.ok()) s = co_await ForgetRemoved(store, replica);
+    if (s.ok() && group_ != nullptr) s = co_await group_->Evict(ctx_, removed.store, removed.replica + 1, removed.held);
+    if (s.ok()) s = co_await ForgetRemoved(removed);
     if (s.ok() || ctx_.done()) break;
-    LOG_DEBUG("a removed replica is not known to be gone", {"range", range_id_}, {"store", store}, {"why", s.ToString()});
+    LOG_DEBUG("a removed replica is not known to be gone", {"range", range_id_}, {"store", removed.store}, {"why", s.ToString()});
     if (!(co_await Sleep(ctx_, again)).ok()) break;
   }
-  evicting_.erase(replica);
+  evicting_.erase({removed.held.range_id(), removed.replica});
   // A lease that came while this one ended left it to us.
   if (lease_.sequence != lease_sequence) EvictRemoved();
 }
 
-Task<absl::Status> Replica::ForgetRemoved(StoreId store, ReplicaId replica) {
+Task<absl::Status> Replica::ForgetRemoved(const RemovedReplica& gone) {
   Sequencer::Spec spec;
   spec.latches = {{.key = kChangeLatch, .end_key = {}, .write = true}};
   Sequencer::Ticket ticket(std::move(spec));
   if (!sequencer_.TrySequence(ticket)) CO_RETURN_IF_ERROR(co_await sequencer_.Sequence(ctx_, ticket));
   if (group_ == nullptr) co_return Mismatch({}, {});
   CO_ASSIGN_OR_RETURN(RemovedReplicas removed, LoadRemoved(*group_->engine().NewReader(), range_id_));
-  if (std::erase(removed, std::pair(store, replica)) == 0) co_return absl::OkStatus();
+  if (std::erase_if(removed, [&](const RemovedReplica& r) { return r.Is(gone.held.range_id(), gone.replica); }) == 0) co_return absl::OkStatus();
   storage::WriteBatch rows;
   PutRemoved(&rows, range_id_, removed);
   Command command;

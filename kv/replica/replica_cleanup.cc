@@ -1,5 +1,6 @@
 #include <utility>
 
+#include "base/log/log.h"
 #include "kv/keys/keys.h"
 #include "kv/replica/replica.h"
 #include "kv/txn/record.h"
@@ -9,6 +10,7 @@ namespace insula::kv {
 namespace {
 constexpr int kRowsPerSweep = 256;
 constexpr int kRowsPerLook = 1000;
+constexpr size_t kAbortedToSweep = 256;
 }  // namespace
 
 // Everything that a finished transaction left is resolved: its record has served.
@@ -59,6 +61,37 @@ Task<void> Replica::SweepOutcomes() {
     (void)co_await Propose(std::move(command));  // expired rows that stay are met again
   }
   sweeping_ = false;
+}
+
+void Replica::LoadAbortedTxns() {
+  auto aborted = LoadAborted(*group_->engine().NewReader(), range_id_);
+  if (!aborted.ok()) LOG_ERROR("notes about aborted transactions cannot be read", {"range", range_id_}, {"why", aborted.status().ToString()});
+  aborted_ = aborted.ok() ? *std::move(aborted) : AbortedTxns();
+  sweep_aborted_at_ = kAbortedToSweep;
+}
+
+// Those whose coordinators have heard of it long since are forgotten.
+Task<void> Replica::SweepAborted() {
+  if (group_ == nullptr) co_return;
+  sweep_aborted_at_ = 2 * aborted_.size() + kAbortedToSweep;
+  const Timestamp now = group_->clock().Peek();
+  const int64_t retention = std::chrono::duration_cast<std::chrono::microseconds>(kAbortedRetention).count();
+  storage::WriteBatch rows;
+  for (auto it = aborted_.begin(); it != aborted_.end();) {
+    if (it->second.AddMicros(retention) >= now) {
+      ++it;
+      continue;
+    }
+    rows.Delete(storage::ColumnFamily::kRange, AbortedKey(range_id_, it->first));
+    it = aborted_.erase(it);
+  }
+  sweep_aborted_at_ = 2 * aborted_.size() + kAbortedToSweep;
+  LeaseCheck check = group_->CheckLease(now);
+  if (rows.empty() || !check.valid() || check.lease.sequence != lease_.sequence) co_return;
+  Command command;
+  command.write_set = rows.TakeBytes();
+  command.lease_sequence = lease_.sequence;
+  (void)co_await Propose(std::move(command));  // rows that stay are met again
 }
 
 // What a coordinator left PENDING or STAGING under an earlier lease, and nobody has met since: settled when it has expired.

@@ -144,8 +144,15 @@ absl::Status Replica::ChooseTimestamps(Work& work) {
     work.ts.limit = std::max(Timestamp{txn.uncertainty_limit()}, work.ts.read);
   }
   Observe(work);
+  // That a transaction is over is remembered against its start, which another node's clock may have given (CanCreateRecord).
+  Timestamp started;
+  for (const v1::Request& request : work.batch->requests()) {
+    if (request.has_push_txn()) started = std::max(started, Timestamp{request.push_txn().pushee().min_ts()});
+    if (request.has_end_txn() && !request.end_txn().commit()) started = std::max(started, Timestamp{work.txn.meta().min_ts()});
+  }
+  work.ts.now = std::max(work.ts.now, started);
   // A timestamp that no clock within the maximum offset can have given: refuse it rather than push everybody up to it.
-  if (std::max(work.ts.read, work.ts.write) > clock.Peek().AddMicros(3 * offset)) {
+  if (std::max({work.ts.read, work.ts.write, started}) > clock.Peek().AddMicros(3 * offset)) {
     return InvalidError("a timestamp is further in the future than clocks may differ");
   }
   return absl::OkStatus();
@@ -271,7 +278,7 @@ Task<absl::Status> Replica::Run(const Context& ctx, const v1::BatchRequest& batc
     }
     CO_RETURN_IF_ERROR(leased);
     CO_RETURN_IF_ERROR(CheckServing());
-    if (work.has_txn && !(work.flags & kTxnState) && sequencer_.IsAborted(work.txn.meta().id())) {
+    if (work.has_txn && !(work.flags & kTxnState) && IsAborted(work.txn.meta().id())) {
       PROBE("an aborted transaction was kept from reading on");
       co_return TxnAbortedError("another transaction pushed it, and what it wrote may be gone");
     }
@@ -415,6 +422,9 @@ void Replica::Apply(const Work& work, Effects& effects) {
     sequencer_.OnFinished(resolved.txn.id(), resolved.status, Timestamp{resolved.txn.write_ts()});
     locks_.Release(resolved.key, resolved.end_key, resolved.txn.id(), release);
   }
+  for (std::string& txn_id : effects.aborted) aborted_.emplace(std::move(txn_id), work.ts.now);
+  if (aborted_.size() >= sweep_aborted_at_) background_.Spawn(SweepAborted());
+  if (!effects.markers.empty()) marked_ = std::max(marked_, work.ts.now);
   for (const auto& [name, ts] : effects.markers) markers_.AddPoint(name, ts, {});
   for (const auto& changed : effects.changed_txns) pushes_.Notify(changed);
   gc_policy_floor_ = std::max(gc_policy_floor_, effects.gc_policy_floor);

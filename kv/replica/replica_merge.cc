@@ -17,7 +17,8 @@
 // has a new id. So the answer holds for ever, and the range goes on, or is known to have ended.
 //
 // What travels: unreplicated locks of the right side as replicated ones; transaction records and outcomes lie with their keys; the
-// timestamp cache as one span at `served`, below which no transaction gets a record in the merged range any more; the higher GC threshold.
+// timestamp cache as one span at `served`, below which no transaction gets a record in the merged range any more; the higher GC threshold;
+// removed replicas that are still to be told so (removed.h); transactions that were aborted while they had written there (aborted.h).
 // What the merged range's leaseholder observed before says nothing about values that the right one wrote, so transactions that began before
 // have their uncertainty there.
 #include <algorithm>
@@ -43,7 +44,6 @@
 namespace insula::kv {
 namespace {
 
-constexpr char kFormat = 1;
 constexpr Duration kCatchUpPatience = 2s;   // with replicas that are behind, before anything is frozen
 constexpr Duration kSubsumePatience = 4s;
 constexpr Duration kAddressPatience = 5s;
@@ -51,7 +51,6 @@ constexpr Duration kFateDelay = 2s;         // a merge is over long before
 constexpr Duration kFateTimeout = 5s;
 constexpr Duration kLastFateDelay = 5s;
 constexpr Duration kFrozenRetry = 10ms;
-constexpr Duration kRemovedRetry = 1s;
 constexpr int64_t kOutcomeYears = 10;       // how long a side that nobody hears of may take to ask
 
 std::set<uint64_t> StoresOf(const v1::RangeDescriptor& range) {
@@ -89,19 +88,6 @@ absl::Status Refused(const absl::Status& proposed) {
 
 }  // namespace
 
-std::string FrozenKey(RangeId range) { return keys::RangeIdKey(range, keys::RangeField::kFrozen); }
-
-std::string EncodeFrozen(const Frozen& frozen) { return StrCat(std::string(1, kFormat), frozen.merge_id, frozen.anchor); }
-
-absl::StatusOr<std::optional<Frozen>> LoadFrozen(storage::Reader& reader, RangeId range) {
-  std::string bytes;
-  ASSIGN_OR_RETURN(bool found, reader.Get(storage::ColumnFamily::kRange, FrozenKey(range), &bytes));
-  if (!found) return std::optional<Frozen>();
-  if (bytes.empty() || bytes[0] != kFormat) return absl::UnimplementedError("a note about a merge has a format that this version does not know");
-  if (bytes.size() <= 1 + kMergeIdBytes) return absl::DataLossError("a note about a merge is damaged");
-  return std::optional<Frozen>({.merge_id = bytes.substr(1, kMergeIdBytes), .anchor = bytes.substr(1 + kMergeIdBytes)});
-}
-
 // --------------------------------------------------------------------------------------------------------------- the left side
 
 // Somebody leads the right side, and this node knows where, before anything here has to wait for it.
@@ -118,6 +104,10 @@ Task<absl::Status> Replica::AdminMerge(const Context& ctx, const v1::BatchReques
   if (deps_.sender == nullptr) co_return InvalidError("this replica cannot merge: it has no way to other ranges");
   CO_RETURN_IF_ERROR(CheckBounds(batch));
   CO_RETURN_IF_ERROR(co_await WakeNeighbour(ctx, group_->descriptor().end_key()));
+  // A replica that is away is found out before the range has to wait for it.
+  CO_RETURN_IF_ERROR(co_await HoldLease(ctx));
+  CO_RETURN_IF_ERROR(CaughtUp(co_await group_->AwaitReplicated(ctx.WithTimeout(kCatchUpPatience), group_->applied_index())));
+  if (group_ == nullptr) co_return Mismatch({}, {});
   WholeRange whole;
   Work work;
   CO_RETURN_IF_ERROR(co_await LeadWhole(ctx, whole, work));
@@ -185,7 +175,9 @@ void Replica::AfterMerge(const MergeTrigger& merge) {
   gc_policy_floor_ = std::max({gc_policy_floor_, observed_floor_, merge.served});
   settled_since_ = deps_.executor->Now();
   splitter_.Reset(settled_since_);
+  LoadAbortedTxns();
   if (resolver_ != nullptr) background_.Spawn(FinishRecords(lease_.sequence, start));
+  EvictRemoved();
   PublishSoon();
 }
 
@@ -206,14 +198,16 @@ absl::Status Replica::CaughtUp(const absl::Status& awaited) {
 Task<absl::Status> Replica::Subsume(const Context& ctx, const v1::BatchRequest& batch, v1::BatchResponse* response) {
   const v1::SubsumeRequest& request = batch.requests(0).subsume();
   if (request.merge_id().size() != kMergeIdBytes || request.left().start_key().empty()) co_return InvalidError("a merge without an id or an anchor");
+  CO_RETURN_IF_ERROR(CheckBounds(batch));
+  CO_RETURN_IF_ERROR(co_await HoldLease(ctx));
+  CO_RETURN_IF_ERROR(CaughtUp(co_await group_->AwaitReplicated(ctx.WithTimeout(kCatchUpPatience), group_->applied_index())));
+  if (group_ == nullptr) co_return Mismatch(request.key(), {});
   WholeRange whole;
   Work work;
   CO_RETURN_IF_ERROR(co_await LeadWhole(ctx, whole, work));
   CO_RETURN_IF_ERROR(CheckBounds(batch));
   if (!SameRange(group_->descriptor(), request.right())) co_return ConditionFailedError(request.key(), std::nullopt);
   CO_RETURN_IF_ERROR(CheckNeighbours(request.left(), group_->descriptor()));
-  CO_ASSIGN_OR_RETURN(RemovedReplicas removed, LoadRemoved(*group_->engine().NewReader(), range_id_));
-  if (!removed.empty()) co_return UnavailableKvError("a removed replica of the range is still to be told so", kRemovedRetry);
   CO_RETURN_IF_ERROR(CaughtUp(co_await group_->AwaitReplicated(ctx.WithTimeout(kCatchUpPatience), group_->applied_index())));
   if (group_ == nullptr) co_return Mismatch(request.key(), {});
   CO_RETURN_IF_ERROR(co_await Freeze({.merge_id = request.merge_id(), .anchor = request.left().start_key()}));
@@ -226,7 +220,7 @@ Task<absl::Status> Replica::Subsume(const Context& ctx, const v1::BatchRequest& 
   }
   v1::SubsumeResponse* out = response->add_responses()->mutable_subsume();
   out->set_applied_index(group_->applied_index());
-  out->set_served(std::max(group_->clock().Now(), reads_.highest()).bits);
+  out->set_served(std::max({group_->clock().Now(), reads_.highest(), marked_}).bits);
   mvcc::AppendStats(out->mutable_stats(), group_->stats());
   out->set_gc_threshold(gc_threshold_.bits);
   co_return absl::OkStatus();

@@ -511,6 +511,33 @@ TEST_F(ReplicaTest, ARecordThatAHeartbeatMadeTooLateDoesNotUndoAnAbort) {
   EXPECT_TRUE(Run(commit).error().has_txn_aborted());
 }
 
+// Its start was given by a node whose clock is ahead of this one's.
+TEST_F(ReplicaTest, AnEndIsRememberedOfATransactionThatBeginsInTheFuture) {
+  const Timestamp start = clock_.Now().AddMicros(200'000);
+  for (const bool pushed : {true, false}) {
+    auto txn = NewTxn(pushed ? "pushed" : "ended");
+    txn.set_read_ts(start.bits);
+    txn.mutable_meta()->set_min_ts(start.bits);
+    txn.mutable_meta()->set_write_ts(start.bits);
+    if (pushed) {
+      auto push = Batch();
+      auto* request = push.add_requests()->mutable_push_txn();
+      request->set_key(kA);
+      *request->mutable_pushee() = txn.meta();
+      request->mutable_pusher()->set_priority(1);
+      request->set_kind(v1::PUSH_ABORT);
+      ASSERT_EQ(Ok(push).responses(0).push_txn().pushee().status(), v1::ABORTED);
+    } else {
+      auto end = In(txn);
+      AddEnd(end, false, false);
+      Ok(end);
+    }
+    auto beat = In(txn);
+    beat.add_requests()->mutable_heartbeat_txn()->set_key(kA);
+    EXPECT_EQ(Ok(beat).responses(0).heartbeat_txn().status(), v1::ABORTED) << pushed;
+  }
+}
+
 TEST_F(ReplicaTest, ADeadlockEndsTheYoungest) {
   auto first = NewTxn("first"), second = NewTxn("second");
   second.mutable_meta()->set_anchor_key(kB);

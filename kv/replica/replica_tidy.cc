@@ -31,6 +31,7 @@ constexpr int64_t kLongMicros = 2 * std::chrono::duration_cast<std::chrono::micr
 
 Task<void> Replica::Tidy(uint64_t lease_sequence) {
   tidying_ = true;
+  co_await SweepAborted();
   if (!sweeping_) {
     outcome_cursor_.clear();
     do {

@@ -1,4 +1,5 @@
 // Merges below kv/replica: every store ends up with one range, whatever crashes in between, and no log brings the other back.
+#include <map>
 #include <set>
 #include <string>
 
@@ -7,6 +8,7 @@
 #include "base/strings.h"
 #include "gtest/gtest.h"
 #include "kv/multiraft/redo.h"
+#include "kv/storage/data_key.h"
 #include "kv/store/testing/cluster.h"
 #include "tenant/tenant.h"
 
@@ -228,6 +230,123 @@ TEST_F(MergeTest, AMergedRangeIsSplitAgainWhereItWasJoined) {
     ASSERT_TRUE(cluster.WaitCaughtUp(kLeft));
     CheckMerged(cluster);
     ASSERT_FALSE(HasFailure()) << "round " << round;
+  }
+}
+
+// Four nodes and real replicas: ranges merge, are split again and move, and one of the first three nodes sleeps through all of it.
+class MergeAndMoveTest : public MergeTest {
+ protected:
+  static constexpr RangeId kSplitOff = 2000;
+  static TestOptions Options(bool forgets) {
+    TestOptions options;
+    options.nodes = 4;
+    options.real_replicas = true;
+    if (forgets) options.truncation = {.flush_log_bytes = 4 << 10, .check_interval = 50ms, .tail_entries = 2, .keep_bytes = 1 << 10};
+    return options;
+  }
+  // Who slept holds what its ranges hold, and nothing else.
+  static void CheckHolds(TestCluster& cluster, int node, const std::map<RangeId, std::set<int>>& on) {
+    for (const auto& [range, nodes] : on) {
+      ASSERT_TRUE(cluster.Write(range, cluster.Descriptor(range).start_key() + "!settled", "1").ok());
+      if (!nodes.contains(node)) {
+        ASSERT_TRUE(cluster.sim().RunUntil([&] { return cluster.IsClean(node, range); }, 200s)) << cluster.Progress(range);
+        continue;
+      }
+      ASSERT_TRUE(cluster.WaitCaughtUp(range)) << cluster.Progress(range);
+      cluster.CheckReplicasAgree(range);
+    }
+    ASSERT_TRUE(cluster.sim().RunUntil([&] { return cluster.IsClean(node, kRight); }, 200s));
+    auto reader = cluster.store(node)->engine().NewReader();
+    auto it = reader->NewIterator({.cf = storage::ColumnFamily::kData, .lower = storage::DataKeyBound(Key("")), .upper = storage::DataKeyBound(KeyspacePrefix(5))});
+    for (it->SeekToFirst(); it->Valid(); it->Next()) {
+      auto group = cluster.store(node)->FindByKey(storage::UserKey(it->key()));
+      ASSERT_TRUE(group != nullptr && on.contains(group->range_id())) << storage::UserKey(it->key());
+    }
+  }
+};
+
+TEST_F(MergeAndMoveTest, WhoLosesItsLeftSideBeforeItHasAppliedTheMergeKeepsNothingOfTheRightSide) {
+  for (uint64_t round = 0; round < 12; ++round) {
+    SCOPED_TRACE(StrCat("round ", round));
+    TestCluster cluster(900 + round, Options(round % 2 == 1));
+    Prepare(cluster);
+    auto frozen = cluster.Freeze(kRight);
+    ASSERT_TRUE(frozen.ok()) << frozen.status();
+    const int away = (cluster.Leaseholder(kLeft) + 1 + static_cast<int>(round % 2)) % 3;
+    cluster.Crash(away);
+    ASSERT_TRUE(cluster.MergeFrozen(kLeft, *frozen).ok());
+    ASSERT_TRUE(cluster.Change(kLeft, {3}, {away}).ok());
+    cluster.Restart(away);
+    ASSERT_TRUE(cluster.WaitReady(away)) << cluster.trouble(away);
+    if (round >= 6) {  // and dies on the way
+      cluster.Node(away).CrashAfterSteps(1 + cluster.sim().random().Uniform(40));
+      cluster.sim().RunFor(3s);
+      cluster.Restart(away);
+      ASSERT_TRUE(cluster.WaitReady(away)) << cluster.trouble(away);
+    }
+    std::set<int> on = {0, 1, 2, 3};
+    on.erase(away);
+    CheckHolds(cluster, away, {{kLeft, on}});
+    ASSERT_FALSE(HasFailure());
+  }
+}
+
+TEST_F(MergeAndMoveTest, WhoSleptThroughAMergeAndASplitTakesBothSidesInWhicheverComesFirst) {
+  for (uint64_t round = 0; round < 24; ++round) {
+    SCOPED_TRACE(StrCat("round ", round));
+    TestCluster cluster(1000 + round, Options(round % 2 == 1));
+    Prepare(cluster);
+    auto frozen = cluster.Freeze(kRight);
+    ASSERT_TRUE(frozen.ok()) << frozen.status();
+    const int away = (cluster.Leaseholder(kLeft) + 1 + static_cast<int>(round % 2)) % 3;
+    cluster.Crash(away);
+    ASSERT_TRUE(cluster.MergeFrozen(kLeft, *frozen).ok());
+    ASSERT_TRUE(cluster.Split(kLeft, kSplitOff, Key("m")).ok());
+    ASSERT_TRUE(cluster.Write(kSplitOff, Key("y"), "9").ok());
+    for (int i = 0; i < 60; ++i) {  // logs that do not reach back
+      if (round % 4 >= 2) ASSERT_TRUE(cluster.Write(kLeft, Key(StrCat("k", i)), std::string(100, 'v')).ok());
+      if (round % 8 >= 4) ASSERT_TRUE(cluster.Write(kSplitOff, Key(StrCat("p", i)), std::string(100, 'v')).ok());
+    }
+    cluster.sim().RunFor(1s);
+    std::set<int> left = {0, 1, 2}, right = {0, 1, 2};
+    if (round % 3 == 1) {
+      ASSERT_TRUE(cluster.Change(kLeft, {3}, {away}).ok());
+      left = {0, 1, 2, 3};
+      left.erase(away);
+    }
+    if (round % 3 == 2) {
+      ASSERT_TRUE(cluster.Change(kSplitOff, {3}, {away}).ok());
+      right = {0, 1, 2, 3};
+      right.erase(away);
+    }
+    cluster.Restart(away);
+    ASSERT_TRUE(cluster.WaitReady(away)) << cluster.trouble(away);
+    CheckHolds(cluster, away, {{kLeft, left}, {kSplitOff, right}});
+    ASSERT_FALSE(HasFailure());
+  }
+}
+
+// A range that was split and then taken in, both shortly before a crash: nothing of the split is left to be done.
+TEST_F(MergeAndMoveTest, ASplitWhoseLeftSideHasEndedDoesNotKeepTheRightSide) {
+  for (uint64_t round = 0; round < 20; ++round) {
+    SCOPED_TRACE(StrCat("round ", round));
+    TestCluster cluster(1100 + round, Options(/*forgets=*/false));
+    Prepare(cluster);
+    ASSERT_TRUE(cluster.Split(kRight, kSplitOff, Key("s")).ok());
+    ASSERT_TRUE(cluster.Merge(kLeft, kRight).ok());
+    ASSERT_TRUE(cluster.WaitCaughtUp(kLeft));
+    cluster.sim().RunFor(std::chrono::milliseconds(5 * round));
+    ASSERT_TRUE(cluster.Write(kLeft, Key("c"), "7").ok());  // the lazy records before it are durable
+    cluster.sim().RunFor(5ms);
+    const int away = (cluster.Leaseholder(kSplitOff) + 1 + static_cast<int>(round % 2)) % 3;
+    cluster.Crash(away);
+    cluster.Restart(away);
+    ASSERT_TRUE(cluster.WaitReady(away)) << cluster.trouble(away);
+    ASSERT_TRUE(cluster.Change(kSplitOff, {3}, {away}).ok());
+    std::set<int> right = {0, 1, 2, 3};
+    right.erase(away);
+    CheckHolds(cluster, away, {{kLeft, {0, 1, 2}}, {kSplitOff, right}});
+    ASSERT_FALSE(HasFailure());
   }
 }
 

@@ -166,21 +166,24 @@ class Store : private RangeLifecycle, private PlacedRanges {
 
   // RangeLifecycle: store_lifecycle.cc
   Task<absl::Status> PrepareSplit(const Context& ctx, const SplitTrigger& split, uint64_t index) override;
-  void AddSplitRows(const SplitTrigger& split, storage::WriteBatch* batch) override;
+  absl::Status AddSplitRows(const SplitTrigger& split, storage::WriteBatch* batch) override;
   RaftGroup* FinishSplit(const SplitTrigger& split) override;
   // store_merge.cc
   Task<absl::Status> PrepareMerge(const Context& ctx, const MergeTrigger& merge, uint64_t index) override;
-  void AddMergeRows(const MergeTrigger& merge, storage::WriteBatch* batch) override;
+  absl::Status AddMergeRows(const MergeTrigger& merge, storage::WriteBatch* batch) override;
   void FinishMerge(const MergeTrigger& merge) override;
   std::vector<v1::RangeDescriptor> EndedBy(const v1::RangeDescriptor& newer) override;
   void ForgetEnded(RangeId range) override;
   Task<void> ForgetMerged(RangeId range, uint64_t redo);
   const v1::RangeDescriptor* DescriptorHere(RangeId range) const;
+  void LearnFrozen(RangeId range);
+  bool IsAwaited(RangeId ended);
   // store_status.cc
   void FillRangeStatus(const RaftGroup& group, v1::RangeStatus* row) const;
   // store_placement.cc
   void StartPlacement();
   void CountOwn();
+  bool TakesReplicas(StoreId store);
   void FillLoad(v1::StoreLoad* load);
   void SupportChanged(const std::set<StoreId>& stores) override;
   const v1::StoreLoad* LoadFor(StoreId to) override { return started_ ? pool_.LoadFor(to) : nullptr; }
@@ -205,6 +208,7 @@ class Store : private RangeLifecycle, private PlacedRanges {
   std::shared_ptr<RaftGroup> LeftOf(RangeId range) const;
   std::shared_ptr<RaftGroup> RightOf(RangeId range) const;
   Task<absl::Status> RemoveReplicasBelow(const Context& ctx, RangeId range, ReplicaId next_replica);
+  Task<absl::Status> RemoveEndedBy(const Context& ctx, const v1::RangeDescriptor& newer);
   Task<absl::Status> Destroy(const Context& ctx, RangeId range, ReplicaId next_replica, v1::RangeDescriptor held);
   Task<absl::Status> FlushAtLast(const Context& ctx, RangeId range);
   Task<void> AnswerGone(StoreId from, v1::ReplicaGone gone);

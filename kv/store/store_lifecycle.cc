@@ -10,6 +10,8 @@
 #include "base/strings.h"
 #include "kv/keys/keys.h"
 #include "kv/multiraft/range_state.h"
+#include "kv/multiraft/redo.h"
+#include "kv/replica/aborted.h"
 #include "kv/store/store.h"
 
 namespace insula::kv {
@@ -48,17 +50,18 @@ Task<absl::Status> Store::PrepareSplit(const Context& ctx, const SplitTrigger& s
   co_return co_await log_->AppendAndWait(ctx, std::move(batch));
 }
 
-void Store::AddSplitRows(const SplitTrigger& split, storage::WriteBatch* batch) {
+absl::Status Store::AddSplitRows(const SplitTrigger& split, storage::WriteBatch* batch) {
   PutDescriptor(batch, split.left);
   const RangeId right = split.right.range_id();
   for (const auto& [key, open] : open_splits_) {
-    if (key.first != split.left.range_id() || !open.right_gone) continue;
+    if (key.first != split.left.range_id() || open.right != right || !open.right_gone) continue;
     ClearSpan(batch, split.right.start_key(), split.right.end_key());
     batch->DeleteRange(storage::ColumnFamily::kRange, keys::RangeIdPrefix(right), PrefixEnd(keys::RangeIdPrefix(right)));
-    return;
+    return absl::OkStatus();
   }
   PutDescriptor(batch, split.right);
   PutRangeState(batch, right, RightState(split));
+  return CopyAborted(*engine_->NewReader(), split.left.range_id(), right, batch);
 }
 
 RaftGroup* Store::FinishSplit(const SplitTrigger& split) {
@@ -67,7 +70,7 @@ RaftGroup* Store::FinishSplit(const SplitTrigger& split) {
   for (auto it = open_splits_.begin(); it != open_splits_.end();) {
     if (it->first.first == split.left.range_id()) {
       if (it->second.redo != 0) multiraft_.truncation().CloseRedo(it->second.redo);
-      right_gone = right_gone || it->second.right_gone;
+      right_gone = right_gone || (it->second.right == right && it->second.right_gone);
       it = open_splits_.erase(it);
     } else {
       ++it;
@@ -117,7 +120,9 @@ std::shared_ptr<RaftGroup> Store::CreateForMessage(const v1::RaftEnvelope& envel
 void Store::WakeOverlapping(const v1::RangeDescriptor& range) {
   for (const v1::RangeDescriptor& other : LocalRanges(range.start_key(), range.end_key().empty() ? "\xff" : range.end_key())) {
     auto group = multiraft_.Find(other.range_id());
-    if (group != nullptr && other.range_id() != range.range_id()) multiraft_.WantElection(group.get(), Duration::zero());
+    if (group == nullptr || other.range_id() == range.range_id()) continue;
+    multiraft_.WantElection(group.get(), Duration::zero());
+    if (auto left = LeftOf(other.range_id()); left != nullptr && other.start_key() == range.start_key()) multiraft_.WantElection(left.get(), Duration::zero());
   }
 }
 
@@ -127,6 +132,10 @@ absl::Status Store::MayHold(const v1::RangeDescriptor& range) {
   for (; it != by_start_.end() && (range.end_key().empty() || it->first < range.end_key()); ++it) {
     if (it->second == range.range_id()) continue;
     const v1::RangeDescriptor* other = DescriptorHere(it->second);
+    if (other != nullptr && HasEnded(*other, range) && it->first == range.start_key() && IsAwaited(it->second)) {
+      PROBE("a range waited for a merge that its store had still to apply");
+      return absl::FailedPreconditionError(StrCat("range ", it->second, " is still to be taken in by its left neighbour on this store"));
+    }
     if (other == nullptr || HasEnded(*other, range) || !keys::RangesOverlap(range.start_key(), range.end_key(), other->start_key(), other->end_key())) continue;
     return absl::FailedPreconditionError(StrCat("range ", range.range_id(), " would overlap range ", it->second, " on this store"));
   }
@@ -230,8 +239,26 @@ void Store::ReplicaGone(StoreId from, v1::ReplicaGone gone) {
   if (started_) tasks_.Spawn(AnswerGone(from, std::move(gone)));
 }
 
+// Ranges that have ended, as `newer` had keys of theirs; whoever took a range in goes before it. kUnavailable: not now.
+Task<absl::Status> Store::RemoveEndedBy(const Context& ctx, const v1::RangeDescriptor& newer) {
+  for (;;) {
+    for (const auto& [range, held] : destroying_) {
+      if (held.range_id() != 0 && HasEnded(held, newer)) co_return absl::UnavailableError("a range that has ended is being destroyed");
+    }
+    const std::vector<v1::RangeDescriptor> ended = EndedBy(newer);
+    if (ended.empty()) co_return absl::OkStatus();
+    if (IsAwaited(ended.front().range_id())) {
+      WakeOverlapping(newer);
+      co_return absl::UnavailableError("a range that has ended is still to be taken in by its left neighbour here");
+    }
+    PROBE("a range that had ended was destroyed with the replica that took it in");
+    CO_RETURN_IF_ERROR(co_await RemoveReplicasBelow(ctx, ended.front().range_id(), kNoNextReplica));
+  }
+}
+
 Task<void> Store::AnswerGone(StoreId from, v1::ReplicaGone gone) {
   absl::Status s = co_await RemoveReplicasBelow(tasks_.ctx(), gone.range_id(), gone.next_replica());
+  if (s.ok() && !tasks_.ctx().done()) s = co_await RemoveEndedBy(tasks_.ctx(), gone.held());
   if (tasks_.ctx().done()) co_return;
   if (!s.ok()) {
     LOG_DEBUG("a removed replica is still here", {"range", gone.range_id()}, {"why", s.ToString()});

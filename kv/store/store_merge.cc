@@ -5,6 +5,11 @@
 //
 // The right side's data becomes the left side's where it lies. A crash before the batch is flushed finds both sides as they were, a redo
 // record, and both logs: the entry is applied again. After it, the redo record makes the log forget the right side.
+//
+// A range that took the right side's keys over may come to this store sooner than the merge does, which its left side here is still behind.
+// Then the right side stays until that has applied it (IsAwaited), as it would wait for it forever. Where the left side goes instead, or
+// learns of the merge by a snapshot, the right side is cleared by whoever holds its first key by then: with a snapshot of that range, or with
+// the word that this store's replica of it was removed (RemoveEndedBy).
 #include <algorithm>
 #include <utility>
 #include <vector>
@@ -15,10 +20,19 @@
 #include "base/status_macros.h"
 #include "base/strings.h"
 #include "kv/keys/keys.h"
+#include "kv/multiraft/command.h"
 #include "kv/multiraft/range_state.h"
+#include "kv/replica/aborted.h"
+#include "kv/replica/frozen.h"
+#include "kv/replica/removed.h"
 #include "kv/store/store.h"
+#include "kv/txn/record.h"
 
 namespace insula::kv {
+namespace {
+constexpr uint64_t kLookBytes = 4 << 20;
+}  // namespace
+
 Task<absl::Status> Store::PrepareMerge(const Context& ctx, const MergeTrigger& merge, uint64_t index) {
   const RangeId left = merge.left.range_id(), right = merge.right.range_id();
   for (;;) {
@@ -31,6 +45,7 @@ Task<absl::Status> Store::PrepareMerge(const Context& ctx, const MergeTrigger& m
     }
     PROBE("a merge waited for its right side");
     CO_RETURN_IF_ERROR(co_await merge_progress_.Wait(ctx));
+    if (auto self = multiraft_.Find(left); self == nullptr || self->stopped()) co_return absl::CancelledError("the merge's left side has left the store");
   }
   if (merge_redos_.contains(right)) co_return absl::OkStatus();
   const uint64_t redo = log_->NextRedoId();
@@ -41,10 +56,14 @@ Task<absl::Status> Store::PrepareMerge(const Context& ctx, const MergeTrigger& m
   co_return absl::OkStatus();
 }
 
-void Store::AddMergeRows(const MergeTrigger& merge, storage::WriteBatch* batch) {
+absl::Status Store::AddMergeRows(const MergeTrigger& merge, storage::WriteBatch* batch) {
   const std::string prefix = keys::RangeIdPrefix(merge.right.range_id());
+  auto reader = engine_->NewReader();
+  RETURN_IF_ERROR(TakeRemoved(*reader, merge.left.range_id(), merge.right.range_id(), batch));
+  RETURN_IF_ERROR(CopyAborted(*reader, merge.right.range_id(), merge.left.range_id(), batch));
   batch->DeleteRange(storage::ColumnFamily::kRange, prefix, PrefixEnd(prefix));
   PutDescriptor(batch, merge.left);
+  return absl::OkStatus();
 }
 
 void Store::FinishMerge(const MergeTrigger& merge) {
@@ -78,6 +97,44 @@ std::vector<v1::RangeDescriptor> Store::EndedBy(const v1::RangeDescriptor& newer
     if (other != nullptr && HasEnded(*other, newer)) ended.push_back(*other);
   }
   return ended;
+}
+
+// The entry that froze the range belongs to the merge that ended it, if no later one did so: every replica has it in its log, and it is
+// committed. Nobody may be left to tell this one.
+void Store::LearnFrozen(RangeId range) {
+  auto group = multiraft_.Find(range);
+  if (group == nullptr || !group->initialized() || group->stopped()) return;
+  const uint64_t from = std::max(group->applied_index(), log_->TruncatedIndex(range)) + 1, end = log_->LastIndex(range) + 1;
+  uint64_t frozen_at = 0;
+  for (uint64_t at = from; at < end;) {
+    auto entries = log_->Entries(range, at, end, kLookBytes);
+    if (!entries.ok() || entries->empty()) return;
+    for (const raft::Entry& entry : *entries) {
+      Command command;
+      if (entry.type == raft::EntryType::kNormal && !entry.data.empty() && DecodeCommand(entry.data.view(), &command).ok() &&
+          command.write_set.find(FrozenKey(range)) != std::string::npos) {
+        frozen_at = entry.index;
+      }
+    }
+    at += entries->size();
+  }
+  if (frozen_at != 0) group->LearnCommitted(frozen_at);
+}
+
+// Whether a replica here of a range that has ended is still to be taken in by its left neighbour here, which has the merge before it. It has
+// it behind it once the merge's outcome is there, or it begins at a later key than what took the range in did.
+bool Store::IsAwaited(RangeId ended) {
+  auto left = LeftOf(ended);
+  if (left == nullptr || left->stopped() || left->removed()) return false;
+  auto reader = engine_->NewReader();
+  auto frozen = LoadFrozen(*reader, ended);
+  if (frozen.ok() && *frozen) {
+    if (left->descriptor().start_key() > (*frozen)->anchor) return false;
+    auto outcome = LoadOutcome(*reader, (*frozen)->anchor, (*frozen)->merge_id);
+    if (outcome.ok() && *outcome && (*outcome)->status == v1::COMMITTED) return false;
+  }
+  LearnFrozen(ended);
+  return true;
 }
 
 void Store::ForgetEnded(RangeId range) {

@@ -161,6 +161,13 @@ Task<absl::Status> Store::FinishRedos(const Context& ctx) {
     }
     if (!batch.empty()) CO_RETURN_IF_ERROR(co_await log_->AppendAndWait(ctx, std::move(batch)));
   }
+  // A left side that has become a part of another range had split before.
+  LogBatch done;
+  for (const auto& [key, open] : open_splits_) {
+    if (log_->Replica(key.first) == 0) done.RedoDone(open.redo);
+  }
+  std::erase_if(open_splits_, [this](const auto& open) { return log_->Replica(open.first.first) == 0; });
+  if (!done.empty()) CO_RETURN_IF_ERROR(co_await log_->AppendAndWait(ctx, std::move(done)));
   co_return absl::OkStatus();
 }
 

@@ -10,7 +10,9 @@
 #include "kv/api/request.h"
 #include "kv/keys/keys.h"
 #include "kv/mvcc/mvcc.h"
+#include "kv/replica/aborted.h"
 #include "kv/replica/address.h"
+#include "kv/replica/removed.h"
 
 namespace insula::kv {
 
@@ -83,7 +85,12 @@ LocalCluster::~LocalCluster() {
 void LocalCluster::AddRange(v1::RangeDescriptor descriptor, const mvcc::Stats& stats) {
   const RangeId id = descriptor.range_id();
   auto group = std::make_unique<LocalGroup>(std::move(descriptor), engine_.get(), &clock_, stats);
-  group->set_on_split([this](const SplitTrigger& split) { AddRange(split.right, split.right_stats); });
+  group->set_on_split([this](const SplitTrigger& split) {
+    storage::WriteBatch rows;
+    CHECK_OK(CopyAborted(*engine_->NewReader(), split.left.range_id(), split.right.range_id(), &rows));
+    CHECK_OK(engine_->Write(rows));
+    AddRange(split.right, split.right_stats);
+  });
   group->set_on_merge([this](const MergeTrigger& merge) { EndRange(merge); });
   ReplicaDeps deps;
   deps.executor = executor_;
@@ -109,6 +116,8 @@ void LocalCluster::AddRange(v1::RangeDescriptor descriptor, const mvcc::Stats& s
 void LocalCluster::EndRange(const MergeTrigger& merge) {
   const RangeId id = merge.right.range_id();
   storage::WriteBatch rows;
+  CHECK_OK(TakeRemoved(*engine_->NewReader(), merge.left.range_id(), id, &rows));
+  CHECK_OK(CopyAborted(*engine_->NewReader(), id, merge.left.range_id(), &rows));
   rows.DeleteRange(storage::ColumnFamily::kRange, keys::RangeIdPrefix(id), PrefixEnd(keys::RangeIdPrefix(id)));
   CHECK_OK(engine_->Write(rows));
   ended_.push_back(std::move(groups_.at(id)));

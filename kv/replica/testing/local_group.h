@@ -123,8 +123,10 @@ class LocalGroup : public RangeGroup {
     }
     co_return absl::OkStatus();
   }
-  Task<absl::Status> Evict(Context, StoreId store, ReplicaId next_replica) override {
+  Task<absl::Status> Evict(Context, StoreId store, ReplicaId next_replica, v1::RangeDescriptor held) override {
     evicted[store] = next_replica;
+    evicted_from[store] = std::move(held);
+    if (!evicts) co_return absl::UnavailableError("the store does not answer");
     co_return absl::OkStatus();
   }
   // To itself, as if another replica had it for a moment.
@@ -157,6 +159,8 @@ class LocalGroup : public RangeGroup {
   std::function<void()> on_applied;  // after each entry
   std::set<ReplicaId> behind;        // replicas that do not follow
   std::map<StoreId, ReplicaId> evicted;
+  std::map<StoreId, v1::RangeDescriptor> evicted_from;
+  bool evicts = true;
 
  private:
   v1::RangeDescriptor descriptor_;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/encoding/ordered.h"
 #include "base/log/log.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
@@ -12,9 +13,12 @@
 #include "kv/api/request.h"
 #include "kv/multiraft/range_state.h"
 #include "kv/mvcc/mvcc.h"
+#include "kv/replica/frozen.h"
 #include "kv/replica/replica.h"
 #include "kv/storage/data_key.h"
+#include "kv/storage/read_writer.h"
 #include "kv/store/bootstrap.h"
+#include "kv/txn/record.h"
 
 namespace insula::kv {
 namespace {
@@ -242,10 +246,14 @@ absl::Status TestCluster::Split(RangeId range, RangeId right, const std::string&
 absl::StatusOr<TestCluster::FrozenRight> TestCluster::Freeze(RangeId right, Duration limit) {
   const MonoTime end = sim_.now() + limit;
   while (sim_.now() < end) {
-    std::string key;
+    std::string key, anchor;
     for (int i = 0; i < nodes(); ++i) {
       auto group = store(i) == nullptr ? nullptr : store(i)->Find(right);
-      if (group != nullptr && group->initialized()) key = group->descriptor().start_key();
+      if (group == nullptr || !group->initialized()) continue;
+      key = group->descriptor().start_key();
+      for (const auto& [id, other] : store(i)->multiraft().groups()) {
+        if (other->initialized() && other->descriptor().end_key() == key) anchor = other->descriptor().start_key();
+      }
     }
     absl::Status last = Write(right, key + "~frozen", "");
     int node = Leaseholder(right);
@@ -259,8 +267,17 @@ absl::StatusOr<TestCluster::FrozenRight> TestCluster::Freeze(RangeId right, Dura
         [&](Context ctx) -> Task<absl::Status> {
           auto group = store(node)->Find(right);
           if (group == nullptr) co_return absl::AbortedError("not here");
+          std::string id;
+          AppendFixed64(&id, right);
+          AppendFixed64(&id, store(node)->clock().Now().bits);
+          storage::WriteBatch row;
+          row.Put(storage::ColumnFamily::kRange, FrozenKey(right), EncodeFrozen({.merge_id = id, .anchor = anchor}));
+          Command command;
+          command.write_set = row.TakeBytes();
+          command.lease_sequence = group->CheckLease({}).lease.sequence;
+          CO_RETURN_IF_ERROR((co_await group->Propose(ctx, std::move(command))).status());
           CO_RETURN_IF_ERROR(co_await group->AwaitReplicated(ctx, group->applied_index()));
-          frozen = {group->descriptor(), group->applied_index(), group->stats(), store(node)->clock().Now()};
+          frozen = {group->descriptor(), group->applied_index(), group->stats(), store(node)->clock().Now(), id};
           co_return absl::OkStatus();
         },
         5s);
@@ -298,6 +315,10 @@ absl::Status TestCluster::MergeFrozen(RangeId left, const FrozenRight& right, Du
           merge.right_applied = right.applied;
           merge.right_stats = right.stats;
           merge.served = right.served;
+          const Timestamp now = store(node)->clock().Now();
+          storage::ReadWriter rw(store(node)->engine().NewReader());
+          StoreOutcome(rw, merge.left.start_key(), right.merge_id, {v1::COMMITTED, now, now.AddMicros(1'000'000'000)});
+          command.write_set = rw.ToBatch().TakeBytes();
           co_return (co_await group->Propose(ctx, std::move(command))).status();
         },
         5s);

@@ -98,6 +98,7 @@ class TestCluster {
     uint64_t applied = 0;
     mvcc::Stats stats;
     Timestamp served;
+    std::string merge_id;
   };
   absl::StatusOr<FrozenRight> Freeze(RangeId right, Duration limit = std::chrono::seconds(30));
   absl::Status MergeFrozen(RangeId left, const FrozenRight& right, Duration limit = std::chrono::seconds(30));
