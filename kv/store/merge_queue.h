@@ -1,7 +1,11 @@
 // Small, quiet ranges of one keyspace that lie side by side, and joining them.
 //
 //   an entry of a small range was applied, lease here ─► queue, due after a rest ─► small and quiet still, a neighbour that is as well?
+//                                                                                  ─► the right one's replicas go to the left one's stores
 //                                                                                  ─► AdminMerge of the left one of the two
+//
+// A merge moves no data, so both sides have to lie on the same stores first: then the right one is moved as any range is, by a change of its
+// replicas (kv/replica/replica_change.cc), if all stores of the left one take replicas.
 //
 //   small  under a quarter of what a range is split at; two together under half of that: what is joined is not split again at once
 //   quiet  asked for under a quarter of what a range is split at for its load, two together
@@ -16,6 +20,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -31,7 +36,7 @@
 namespace insula::kv {
 
 struct MergeOptions {
-  bool enabled = false;  // docs/roadmap.md says what is wrong with merges
+  bool enabled = true;
   Duration rest = std::chrono::minutes(10);
 };
 
@@ -39,6 +44,7 @@ class MergeQueue {
  public:
   struct Counters {
     uint64_t merged = 0;
+    uint64_t moved = 0;  // ranges, to their left neighbour's stores
     uint64_t looks = 0;
     uint64_t failures = 0;
   };
@@ -47,6 +53,7 @@ class MergeQueue {
     std::function<Sender*()> sender;                       // null while there is no way to the ranges yet
     std::function<RangeGroup*(RangeId)> find;              // on this store, or null
     std::function<RangeGroup*(RangeId)> left, right;       // the neighbour of a range, if it is on this store, too
+    std::function<bool(StoreId)> takes = [](StoreId) { return true; };  // replicas: it is live, and to be given some
   };
 
   MergeQueue(Executor* executor, MergeOptions options, SplitOptions split, Ranges ranges)
@@ -70,8 +77,10 @@ class MergeQueue {
   int64_t SmallBytes() const { return split_.max_bytes / 4; }
   bool IsSmall(const RangeGroup& group) const { return group.stats().total_bytes < SmallBytes(); }
   Task<absl::Status> Visit(const Context& ctx, RangeId range);
-  Task<absl::StatusOr<bool>> TryMerge(const Context& ctx, RangeId left, RangeId right);
-  Task<absl::StatusOr<bool>> IsQuiet(const Context& ctx, const v1::RangeDescriptor& left, const v1::RangeDescriptor& right);
+  Task<absl::StatusOr<std::optional<v1::RangeDescriptor>>> NeighbourOf(const Context& ctx, RangeId range, bool left);
+  Task<absl::StatusOr<bool>> MayMerge(const Context& ctx, const v1::RangeDescriptor& left, const v1::RangeDescriptor& right);
+  Task<absl::Status> MoveTo(const Context& ctx, const v1::RangeDescriptor& left, const v1::RangeDescriptor& right);
+  Task<absl::StatusOr<bool>> TryMerge(const Context& ctx, v1::RangeDescriptor left, v1::RangeDescriptor right);
 
   Executor* const executor_;
   const MergeOptions options_;

@@ -48,7 +48,17 @@ class MergeQueueTest : public testing::Test {
     EXPECT_FALSE(response.has_error()) << response.error().ShortDebugString();
   }
   bool Together(uint64_t a, uint64_t b) { return cluster_.group_of(Key(a)).range_id() == cluster_.group_of(Key(b)).range_id(); }
+  void AddReplica(const std::string& key, StoreId store) {
+    v1::BatchRequest batch = NewBatch();
+    auto* change = batch.add_requests()->mutable_admin_change_replicas();
+    change->set_key(key);
+    change->add_add()->set_store_id(store);
+    change->mutable_add(0)->set_node_id(store);
+    v1::BatchResponse response = loop_.Run(db_->sender().Send(loop_.ctx(), batch));
+    EXPECT_FALSE(response.has_error()) << response.error().ShortDebugString();
+  }
   RangeGroup* Neighbour(RangeId range, bool left) {
+    if (far_apart_) return nullptr;
     const v1::RangeDescriptor& from = cluster_.group(range).descriptor();
     for (RangeId id = 1; id < 1000; ++id) {
       LocalGroup* other = cluster_.find(id);
@@ -58,6 +68,8 @@ class MergeQueueTest : public testing::Test {
   }
 
   TestLoop loop_;
+  bool far_apart_ = false;  // neighbours are on no common store, as far as the queue knows
+  bool takes_ = true;
   LocalCluster cluster_{&loop_, {KeyspacePrefix(kKeyspace), KeyspacePrefix(kKeyspace + 1)}};
   std::unique_ptr<ClientDatabase> db_ = cluster_.NewDatabase();
   MergeQueue queue_{&loop_,
@@ -66,7 +78,8 @@ class MergeQueueTest : public testing::Test {
                     {.sender = [this] { return &db_->sender(); },
                      .find = [this](RangeId range) { return cluster_.find(range); },
                      .left = [this](RangeId range) { return Neighbour(range, true); },
-                     .right = [this](RangeId range) { return Neighbour(range, false); }}};
+                     .right = [this](RangeId range) { return Neighbour(range, false); },
+                     .takes = [this](StoreId) { return takes_; }}};
   TaskGroup tasks_{loop_.ctx()};
 };
 
@@ -117,6 +130,36 @@ TEST_F(MergeQueueTest, BusyRangesStayApartUntilTheyAreQuiet) {
   Put(Key(1), 10);
   loop_.RunFor(2 * kRest);
   EXPECT_EQ(queue_.counters().merged, 1u);
+}
+
+TEST_F(MergeQueueTest, ARangeOnOtherStoresGoesToThoseOfItsLeftNeighbourFirst) {
+  for (const bool far : {false, true}) {
+    for (const uint64_t written : {1, 101}) {  // either side may be the one that is looked at
+      far_apart_ = far;
+      Split(Key(100));
+      AddReplica(Key(100), 2);
+      ASSERT_EQ(cluster_.group_of(Key(101)).descriptor().replicas_size(), 2);
+      const uint64_t moved = queue_.counters().moved;
+      Put(Key(written), 10);
+      loop_.RunFor(4 * kRest);
+      EXPECT_TRUE(Together(1, 101)) << far << written;
+      EXPECT_EQ(queue_.counters().moved, moved + 1);
+      EXPECT_EQ(cluster_.group_of(Key(101)).descriptor().replicas_size(), 1);
+      EXPECT_EQ(queue_.size(), 0u);
+    }
+  }
+}
+
+TEST_F(MergeQueueTest, NothingIsMovedToAStoreThatTakesNoReplicas) {
+  takes_ = false;
+  Split(Key(100));
+  AddReplica(Key(100), 2);
+  Put(Key(1), 10);
+  loop_.RunFor(4 * kRest);
+  EXPECT_FALSE(Together(1, 101));
+  EXPECT_EQ(queue_.counters().moved, 0u);
+  EXPECT_EQ(queue_.counters().failures, 0u);
+  EXPECT_EQ(cluster_.group_of(Key(101)).descriptor().replicas_size(), 2);
 }
 
 TEST_F(MergeQueueTest, KeyspacesStayApart) {

@@ -53,6 +53,12 @@ void Store::CountOwn() {
   own_.writes_per_second = Floor(writes_.PerSecond(runtime_.executor->Now()));
 }
 
+bool Store::TakesReplicas(StoreId store) {
+  const placement::ClusterView cluster = pool_.View();
+  const placement::StoreView* s = cluster.Find(store);
+  return s != nullptr && s->liveness == placement::Liveness::kLive && s->state == v1::NODE_ACTIVE;
+}
+
 void Store::FillLoad(v1::StoreLoad* load) {
   load->set_node_id(options_.node_id);
   load->set_store_id(options_.store_id);

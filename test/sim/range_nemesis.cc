@@ -10,8 +10,7 @@ namespace insula::simtest {
 namespace {
 
 constexpr Duration kAskFor = 8s;
-// Off: seed 616 fails with merges, see docs/roadmap.md.
-constexpr bool kMerges = false;
+constexpr bool kMerges = true;
 constexpr bool kMoves = true;
 constexpr bool kPlacement = true;
 constexpr int kJoining = 2;
