@@ -31,7 +31,10 @@ TEST_F(PortChooserTest, ChoosesWhereNoOutgoingConnectionComesFrom) {
   int first = 0;
   int last = 0;
   std::ifstream range("/proc/sys/net/ipv4/ip_local_port_range");
-  if (!(range >> first >> last)) GTEST_SKIP() << "the kernel does not tell its range";
+  if (!(range >> first >> last)) {  // a kernel that does not tell has Linux's usual range
+    first = 32768;
+    last = 60999;
+  }
   for (int i = 0; i < 50; ++i) {
     auto port = ports_.TakeAny();
     ASSERT_TRUE(port.ok()) << port.status();
