@@ -2,6 +2,7 @@
 
 #include "base/strings.h"
 #include "kv/api/error.h"
+#include "kv/keys/keys.h"
 #include "kv/storage/varint.h"
 
 namespace insula::kv {
@@ -25,7 +26,7 @@ bool NeedsEndKey(const v1::Request& request) {
 }
 
 // Whether it is neither part of a transaction nor sent with other requests.
-bool StandsAlone(const v1::Request& request) { return request.has_clear_range() || request.has_insert_rows(); }
+bool StandsAlone(const v1::Request& request) { return request.has_clear_range() || request.has_insert_rows() || request.has_range_lookup(); }
 
 absl::Status ValidateSpan(const v1::Request& request, const KeySpan& span) {
   if (absl::Status s = ValidateKey(span.key); !s.ok()) return s;
@@ -42,6 +43,13 @@ absl::Status ValidateValues(const v1::Request& request) {
   if (request.has_conditional_put()) return ValidateValue(request.conditional_put().value());
   if (request.has_insert_rows()) return ValidateRows(request.insert_rows());
   return absl::OkStatus();
+}
+
+// Any key may be looked up, the empty one, too.
+absl::Status ValidateLookup(const v1::RangeLookupRequest& lookup) {
+  const std::string& from = lookup.from();
+  if (from.empty() || (from >= keys::LookupStart(lookup.key()) && from < keys::LookupEnd(lookup.key()))) return absl::OkStatus();
+  return InvalidError("a lookup goes on where the address of its key cannot be");
 }
 
 absl::Status ValidateTxn(const v1::Transaction& txn) {
@@ -218,6 +226,18 @@ KeySpan SpanOf(const v1::Request& request, const v1::BatchHeader& header) {
   return {};
 }
 
+std::string RoutingKey(const v1::Request& request, const v1::BatchHeader& header) {
+  if (!request.has_range_lookup()) return std::string(SpanOf(request, header).key);
+  const v1::RangeLookupRequest& lookup = request.range_lookup();
+  return lookup.from().empty() ? keys::LookupStart(lookup.key()) : lookup.from();
+}
+
+void PutNewestFirst(std::string_view key, google::protobuf::RepeatedPtrField<v1::RangeDescriptor>* ranges) {
+  for (int i = 1; i < ranges->size(); ++i) {
+    if (ranges->Get(i).start_key() <= key && ranges->Get(i).generation() > ranges->Get(0).generation()) ranges->SwapElements(0, i);
+  }
+}
+
 absl::Status Validate(const v1::BatchRequest& batch) {
   const v1::BatchHeader& header = batch.header();
   if (header.version() != kBatchVersion) {
@@ -238,7 +258,7 @@ absl::Status Validate(const v1::BatchRequest& batch) {
       return WithRequestIndex(InvalidError(StrCat(NameOf(request), " in a transaction or with other requests")), i);
     }
     if (request.has_end_txn() && i + 1 != batch.requests_size()) return WithRequestIndex(InvalidError("end_txn is not the last request"), i);
-    absl::Status status = request.has_range_lookup() ? absl::OkStatus() : ValidateSpan(request, SpanOf(request, header));
+    absl::Status status = request.has_range_lookup() ? ValidateLookup(request.range_lookup()) : ValidateSpan(request, SpanOf(request, header));
     if (status.ok()) status = ValidateValues(request);
     if (!status.ok()) return WithRequestIndex(status, i);
   }

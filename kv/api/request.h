@@ -13,6 +13,7 @@
 namespace insula::kv {
 
 inline constexpr size_t kMaxKeyBytes = 16 << 10;
+inline constexpr size_t kMaxSplitKeyBytes = kMaxKeyBytes - 2;  // the keys of its address and of that one's are keys, too
 inline constexpr size_t kMaxValueBytes = 64 << 20;
 inline constexpr size_t kMaxRequestsPerBatch = 100'000;
 inline constexpr uint32_t kBatchVersion = 1;
@@ -47,11 +48,18 @@ uint32_t FlagsOf(const v1::Request& request);
 // What addresses the request. For EndTxn: its key, or else its transaction's anchor.
 KeySpan SpanOf(const v1::Request& request, const v1::BatchHeader& header);
 
+// The key whose range gets the request: the first of its span, or of a lookup the meta key where it looks first.
+std::string RoutingKey(const v1::Request& request, const v1::BatchHeader& header);
+
+// Of descriptors whose ranges end above `key`, as the meta ranges have them, the newest that holds it comes first (kv/replica/replica_address.cc, M2).
+void PutNewestFirst(std::string_view key, google::protobuf::RepeatedPtrField<v1::RangeDescriptor>* ranges);
+
 // That the rows parse, rise, and lie in the request's span. Whoever checks the span alone must know that the rows are inside.
 absl::Status ValidateRows(const v1::InsertRowsRequest& request);
 
 // Invalid error (kv/api/error.h) with the request's index: unknown version, no or too many requests, a request without kind, empty or
-// oversized keys and values, inverted or empty spans, transactional requests without a transaction, a misplaced EndTxn.
+// oversized keys and values, inverted or empty spans, transactional requests without a transaction, a misplaced EndTxn, company for a request
+// that comes alone.
 absl::Status Validate(const v1::BatchRequest& batch);
 
 }  // namespace insula::kv

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kv/api/error.h"
+#include "kv/keys/keys.h"
 #include "kv/storage/varint.h"
 
 namespace insula::kv {
@@ -49,6 +50,24 @@ TEST(Validate, RefusesWhatIsEmptyInvertedOrTooLarge) {
   EXPECT_EQ(Problem(batch), "a key is empty");
   batch.mutable_requests(0)->mutable_put()->set_key(std::string(kMaxKeyBytes + 1, 'k'));
   EXPECT_NE(Problem(batch).find("longer than"), std::string::npos);
+}
+
+TEST(Validate, ALookupComesAloneAndLooksWhereItsKeysAddressMayBe) {
+  auto batch = Batch();
+  auto* lookup = batch.add_requests()->mutable_range_lookup();
+  EXPECT_EQ(Problem(batch), "") << "any key may be looked up";
+  EXPECT_EQ(RoutingKey(batch.requests(0), batch.header()), keys::LookupStart(""));
+  lookup->set_key("\xfek");
+  EXPECT_EQ(RoutingKey(batch.requests(0), batch.header()), keys::LookupStart("\xfek"));
+  for (const std::string& from : {keys::Meta2Key("\xfej"), keys::Meta1Key("\xfel"), keys::SystemStart(), std::string("\xfel")}) {
+    lookup->set_from(from);
+    EXPECT_NE(Problem(batch), "") << keys::Pretty(from);
+  }
+  lookup->set_from(keys::Meta2Key("\xfel"));
+  EXPECT_EQ(Problem(batch), "");
+  EXPECT_EQ(RoutingKey(batch.requests(0), batch.header()), keys::Meta2Key("\xfel"));
+  batch.add_requests()->mutable_get()->set_key("k");
+  EXPECT_EQ(Problem(batch), "range_lookup in a transaction or with other requests");
 }
 
 TEST(Validate, LocksNeedATransactionAndEndTxnIsLast) {

@@ -118,6 +118,18 @@ TEST_F(AddressTest, AChainOfSplitsWhileTheMetaRangeIsAwayConvergesWithAFewCallsF
   CheckRest(cluster);
 }
 
+TEST_F(AddressTest, ARangeOfOneKeyHasAnAddress) {
+  LocalCluster cluster(&loop_, {});
+  auto db = cluster.NewDatabase();
+  const std::string next = keys::Next(K(10));
+  SplitAll(*db, {K(10)});
+  SplitAll(*db, {next});
+  SplitAll(*db, {K(11)});
+  loop_.RunFor(std::chrono::minutes(5));
+  EXPECT_EQ(cluster.pending_addresses(), 0u);
+  CheckAddresses(cluster, {K(10), next, K(11)});
+}
+
 TEST_F(AddressTest, AnAddressThatComesBackFromThePastMisleadsNobodyAndGoesWithTheNext) {
   LocalCluster cluster(&loop_, {});
   auto db = cluster.NewDatabase();

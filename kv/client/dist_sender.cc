@@ -39,6 +39,7 @@ bool MustFitOneRange(const v1::BatchRequest& batch) {
 }
 
 bool AllInside(const v1::BatchRequest& batch, const v1::RangeDescriptor& range) {
+  if (batch.requests(0).has_range_lookup()) return true;  // it comes alone
   for (const v1::Request& request : batch.requests()) {
     KeySpan span = SpanOf(request, batch.header());
     if (!keys::SpanInBounds(range.start_key(), range.end_key(), span.key, span.end_key)) return false;
@@ -88,12 +89,14 @@ std::vector<std::string> DistSender::Targets(const v1::RangeDescriptor& range) c
 }
 
 void DistSender::Learn(const v1::BatchResponse& response) {
-  for (const auto& range : response.updated_ranges()) {
-    if (range.range_id() == keys::kMetaRange) {
-      if (range.generation() > meta_range_.generation()) meta_range_ = range;
-    } else {
-      cache_.Insert(range);
-    }
+  for (const auto& range : response.updated_ranges()) Learn(range);
+}
+
+void DistSender::Learn(const v1::RangeDescriptor& range) {
+  if (range.range_id() != keys::kMetaRange) {
+    cache_.Insert(range);
+  } else if (range.generation() > meta_range_.generation()) {
+    meta_range_ = range;
   }
 }
 
@@ -183,22 +186,26 @@ Task<DistSender::RangeResult> DistSender::SendToRange(const Context& ctx, const 
           }
           wait = true;
           break;
-        case v1::Error::kRangeMismatch:
-          if (range.range_id() == keys::kMetaRange) {
-            ++next;
-            wait = true;
-            break;
-          }
+        case v1::Error::kRangeMismatch: {
           // It is not there (any more), and nobody else is named: the other replicas may still be where they were.
           cache_.ForgetLeaseholder(range.range_id());
           if (error.range_mismatch().current().empty() && ++not_there < targets.size()) {
             ++next;
             break;
           }
-          if (batch.requests_size() > 0) cache_.Evict(SpanOf(batch.requests(0), batch.header()).key);
-          for (const auto& current : error.range_mismatch().current()) cache_.Insert(current);
+          const std::string key = RoutingKey(batch.requests(0), batch.header());
+          cache_.Evict(key);
+          for (const auto& current : error.range_mismatch().current()) Learn(current);
+          // Where range 1 is nobody can look up: another node may know.
+          const v1::RangeDescriptor* now = Known(key);
+          if (range.range_id() == keys::kMetaRange && now == &meta_range_ && now->generation() <= range.generation()) {
+            ++next;
+            wait = true;
+            break;
+          }
           result.reroute = true;
           co_return result;
+        }
         default:
           if (trouble.ambiguous && commits) {
             result.response = GiveUp(batch, trouble, absl::UnknownError(error.message()));
@@ -216,60 +223,9 @@ Task<DistSender::RangeResult> DistSender::SendToRange(const Context& ctx, const 
   }
 }
 
-Task<absl::Status> DistSender::Lookup(const Context& ctx, const std::string& key) {
-  if (auto under_way = lookups_.find(key); under_way != lookups_.end()) {
-    std::shared_ptr<Event> done = under_way->second;
-    co_return co_await done->Wait(ctx);
-  }
-  auto done = std::make_shared<Event>();
-  lookups_[key] = done;
-  struct Leave {
-    DistSender* sender;
-    const std::string& key;
-    ~Leave() {
-      auto it = sender->lookups_.find(key);
-      it->second->Set();
-      sender->lookups_.erase(it);
-    }
-  } leave{this, key};
-  v1::BatchRequest batch;
-  batch.mutable_header()->set_version(kBatchVersion);
-  batch.mutable_header()->set_trace_id(ctx.info().trace_id);
-  auto* lookup = batch.add_requests()->mutable_range_lookup();
-  lookup->set_key(key);
-  lookup->set_prefetch(8);
-  Trouble trouble;
-  v1::RangeDescriptor meta = meta_range_;
-  RangeResult result = co_await SendToRange(ctx, meta, batch, /*commits=*/false, trouble);
-  if (result.response.has_error()) co_return FromKvError(result.response.error());
-  const v1::RangeLookupResponse& found = result.response.responses(0).range_lookup();
-  for (const auto& node : found.nodes()) cache_.SetAddress(node.node_id(), node.address());
-  for (const auto& range : found.ranges()) {
-    if (range.range_id() == keys::kMetaRange) {
-      meta_range_ = range;
-    } else {
-      cache_.Insert(range);
-    }
-  }
-  co_return absl::OkStatus();
-}
-
-Task<absl::StatusOr<v1::RangeDescriptor>> DistSender::Locate(const Context& ctx, std::string key) {
-  if (keys::IsMetaKey(key)) co_return meta_range_;
-  Trouble trouble;
-  while (true) {
-    if (const v1::RangeDescriptor* range = cache_.Find(key)) co_return *range;
-    CO_RETURN_IF_ERROR(co_await Lookup(ctx, key));
-    if (cache_.Find(key) != nullptr) continue;
-    // The addresses are being rewritten (a split), or the key is nobody's that we may see.
-    if (absl::Status enough = co_await BackOff(ctx, trouble, Duration::zero()); !enough.ok()) {
-      co_return UnavailableKvError(StrCat("no range is known to hold the key ", keys::Pretty(key)));
-    }
-  }
-}
-
 Task<v1::BatchResponse> DistSender::Send(const Context& ctx, v1::BatchRequest batch) {
   if (absl::Status valid = Validate(batch); !valid.ok()) co_return ErrorResponse(valid);
+  if (batch.requests(0).has_range_lookup()) co_return co_await SendLookup(ctx, std::move(batch));
   const bool commits = Commits(batch);
   co_return co_await SendPiece(ctx, std::move(batch), commits);
 }
@@ -277,35 +233,30 @@ Task<v1::BatchResponse> DistSender::Send(const Context& ctx, v1::BatchRequest ba
 Task<v1::BatchResponse> DistSender::SendPiece(const Context& ctx, v1::BatchRequest batch, bool commits) {
   Trouble trouble;
   for (int round = 1;; ++round) {
-    const v1::Request& first = batch.requests(0);
     v1::RangeDescriptor range;
-    if (first.has_range_lookup()) {
-      range = meta_range_;
+    std::string key = RoutingKey(batch.requests(0), batch.header());
+    if (const v1::RangeDescriptor* known = Known(key)) {
+      range = *known;
     } else {
-      std::string_view key = SpanOf(first, batch.header()).key;
-      if (const v1::RangeDescriptor* known = keys::IsMetaKey(key) ? &meta_range_ : cache_.Find(key)) {
-        range = *known;
-      } else {
-        auto located = co_await Locate(ctx, std::string(key));
-        if (!located.ok()) {
-          // That its range is not found now says nothing about a try that went out before.
-          const bool open = trouble.ambiguous && Writes(batch);
-          co_return GetKvError(located.status()) && !open ? ErrorResponse(located.status()) : GiveUp(batch, trouble, located.status());
-        }
-        range = *std::move(located);
+      auto located = co_await Locate(ctx, std::move(key));
+      if (!located.ok()) {
+        // That its range is not found now says nothing about a try that went out before.
+        const bool open = trouble.ambiguous && Writes(batch);
+        co_return GetKvError(located.status()) && !open ? ErrorResponse(located.status()) : GiveUp(batch, trouble, located.status());
       }
-      if (!AllInside(batch, range)) {
-        const absl::Status split = absl::UnknownError("the range was split meanwhile");
-        if (!MustFitOneRange(batch)) {
-          v1::BatchResponse response = co_await SendSplit(ctx, std::move(batch), commits);
-          // What went out before is not known to the pieces.
-          if (response.has_error() && trouble.ambiguous && commits) co_return ErrorResponse(AmbiguousError(Sv(split.message())));
-          co_return response;
-        }
-        // Who commits has to know that it takes two phases.
-        if (trouble.ambiguous) co_return GiveUp(batch, trouble, split);
-        co_return ErrorResponse(RangeMismatchError({}, "the commit does not fit into one range"));
+      range = *std::move(located);
+    }
+    if (!AllInside(batch, range)) {
+      const absl::Status split = absl::UnknownError("the range was split meanwhile");
+      if (!MustFitOneRange(batch)) {
+        v1::BatchResponse response = co_await SendSplit(ctx, std::move(batch), commits);
+        // What went out before is not known to the pieces.
+        if (response.has_error() && trouble.ambiguous && commits) co_return ErrorResponse(AmbiguousError(Sv(split.message())));
+        co_return response;
       }
+      // Who commits has to know that it takes two phases.
+      if (trouble.ambiguous) co_return GiveUp(batch, trouble, split);
+      co_return ErrorResponse(RangeMismatchError({}, "the commit does not fit into one range"));
     }
     RangeResult result = co_await SendToRange(ctx, range, batch, commits, trouble);
     if (!result.reroute) co_return std::move(result.response);

@@ -82,11 +82,15 @@ class DistSender : public Sender {
   Task<v1::BatchResponse> SendInOrder(const Context& ctx, const v1::BatchRequest& batch, std::vector<BatchPiece> pieces);
   Task<v1::BatchResponse> SendSideBySide(const Context& ctx, const v1::BatchRequest& batch, std::vector<BatchPiece> pieces, bool commits);
   Task<absl::StatusOr<std::vector<BatchPiece>>> Split(const Context& ctx, const v1::BatchRequest& batch);
+  // dist_sender_lookup.cc
+  const v1::RangeDescriptor* Known(std::string_view key) const;
+  Task<v1::BatchResponse> SendLookup(const Context& ctx, v1::BatchRequest batch);
   Task<absl::Status> Lookup(const Context& ctx, const std::string& key);
   // Waits before the next try; not OK: the batch has had enough trouble.
   Task<absl::Status> BackOff(const Context& ctx, Trouble& trouble, Duration at_least);
   std::vector<std::string> Targets(const v1::RangeDescriptor& range) const;
   void Learn(const v1::BatchResponse& response);
+  void Learn(const v1::RangeDescriptor& range);
   v1::BatchResponse GiveUp(const v1::BatchRequest& batch, const Trouble& trouble, const absl::Status& why) const;
 
   Executor* executor_;
@@ -94,7 +98,7 @@ class DistSender : public Sender {
   BatchChannel* channel_;
   DistSenderOptions options_;
   RangeCache cache_;
-  v1::RangeDescriptor meta_range_;
+  v1::RangeDescriptor meta_range_;  // range 1; at first as if it had never been split
   std::map<std::string, std::shared_ptr<Event>> lookups_;  // under way, by key
   uint64_t round_trips_ = 0;
 };

@@ -32,18 +32,45 @@ void AppendReadable(std::string* out, std::string_view bytes) {
 
 }  // namespace
 
+std::string Meta2Start() { return std::string(1, kMeta2Tag); }
 std::string SystemStart() { return std::string(1, kSystemTag); }
 
 std::string Meta2Key(std::string_view end_key) { return Meta(kMeta2Tag, end_key); }
-std::string Meta1Key(std::string_view end_key) { return Meta(kMeta1Tag, end_key); }
+std::string Meta1Key(std::string_view end_key) { return Meta(kMeta1Tag, end_key == SystemStart() ? std::string_view() : end_key); }
 
-std::string MetaLookupStart(std::string_view key) {
-  std::string out(1, kMeta2Tag);
+std::string AddressKey(std::string_view start, std::string_view end) { return IsMetaKey(start) ? Meta1Key(end) : Meta2Key(end); }
+
+std::string AddressKeyBefore(std::string_view start) {
+  if (start.empty() || start == SystemStart()) return "";
+  return IsMetaKey(start) ? Meta1Key(start) : Meta2Key(start);
+}
+
+std::string LookupStart(std::string_view key) {
+  std::string out(1, IsMetaKey(key) ? kMeta1Tag : kMeta2Tag);
   out.append(key);
   out.push_back('\0');  // a range that ends at `key` does not hold it
   return out;
 }
-std::string MetaLookupEnd() { return SystemStart(); }
+std::string LookupEnd(std::string_view key) { return IsMetaKey(key) ? Meta2Start() : SystemStart(); }
+
+bool MayJoin(std::string_view a, std::string_view b) {
+  if (IsMetaKey(a) || IsMetaKey(b)) return IsMetaKey(a) && IsMetaKey(b);
+  const std::string keyspaces = KeyspacePrefix(kFirstKeyspace);
+  if (a < keyspaces || b < keyspaces) return a < keyspaces && b < keyspaces;
+  return KeyspaceOf(a) == KeyspaceOf(b);
+}
+
+namespace {
+std::string CountersEnd() { return SystemKey(static_cast<SystemTable>(static_cast<char>(SystemTable::kCounter) + 1)); }
+}  // namespace
+
+bool MaySplitAt(std::string_view key) { return key >= Meta2Start() && (IsMetaKey(key) || key == SystemStart() || key >= CountersEnd()); }
+
+std::string NextSplitKey(std::string_view key) {
+  if (key < Meta2Start()) return Meta2Start();
+  if (!IsMetaKey(key) && key < CountersEnd()) return CountersEnd();
+  return Next(key);
+}
 
 std::string SystemKey(SystemTable table) { return {kSystemTag, static_cast<char>(table)}; }
 std::string SystemKey(SystemTable table, std::string_view name) {

@@ -2,8 +2,8 @@
 //
 //   replicated keys, by first byte          | holds
 //   ----------------------------------------+------------------------------------------------------------
-//   0x02 ‖ end key                          | meta1: which range holds this part of meta2
-//   0x03 ‖ end key                          | meta2: descriptor of the range that ends at `end key`
+//   0x02 ‖ end key                          | meta1: descriptor of the meta range that ends at `end key`
+//   0x03 ‖ end key                          | meta2: descriptor of the other range that ends at `end key`
 //   0x04 ‖ table ‖ …                        | system: node addresses, registry, settings, counters
 //   0xFE ‖ ordered(keyspace id) ‖ …         | keyspaces (tenant/tenant.h)
 //
@@ -14,6 +14,8 @@
 //                                           | key when a range splits, so a split moves nothing.
 //
 // A range is [start, end); an empty end is the end of all keys.
+//
+// How a key is found: the range of its meta2 row is found in meta1, and all of meta1 is in range 1, which everybody knows.
 #ifndef INSULA_KV_KEYS_KEYS_H_
 #define INSULA_KV_KEYS_KEYS_H_
 
@@ -35,23 +37,35 @@ inline constexpr char kMeta2Tag = '\x03';
 inline constexpr char kSystemTag = '\x04';
 
 // -- Ranges that every cluster begins with --
-inline constexpr RangeId kMetaRange = 1;    // ["", 0x04): meta1 and meta2
-inline constexpr RangeId kSystemRange = 2;  // [0x04, first tenant keyspace)
+inline constexpr RangeId kMetaRange = 1;    // ["", 0x04): all of meta1, and meta2 until that is split off
+inline constexpr RangeId kSystemRange = 2;  // [0x04, first tenant keyspace) until split; its leaseholder serves the registry, and it keeps the counters
 inline constexpr uint64_t kFirstKeyspace = 2;
 inline constexpr uint64_t kInitialKeyspaces = 64;
-std::string SystemStart();                          // 0x04: where the meta range ends
+std::string Meta2Start();                           // 0x03: range 1 reaches at least as far
+std::string SystemStart();                          // 0x04: where the meta ranges end
 inline std::string_view AllKeysEnd() { return ""; }
 
 // -- Addressing --
-// The meta2 key of the range that ends at `end_key` (empty: the end of all keys).
+// The keys of the rows of ranges that end at `end_key` (empty: the end of all keys; SystemStart() is the end of all that meta1 speaks of).
 std::string Meta2Key(std::string_view end_key);
 std::string Meta1Key(std::string_view end_key);
-// The descriptor of the range that holds `key` is the first value in [MetaLookupStart(key), MetaLookupEnd()).
-std::string MetaLookupStart(std::string_view key);
-std::string MetaLookupEnd();
-// The first key of the range that `key` is addressed by: for user and system keys its meta2 lookup key; meta keys are in
-// kMetaRange, whose descriptor is known without a lookup.
+// The key of the address of [start, end): in meta1 if it begins with a meta key, else in meta2.
+std::string AddressKey(std::string_view start, std::string_view end);
+// The key of the address that ends where a range begins with `start`; empty: that is where the addresses of its level begin.
+std::string AddressKeyBefore(std::string_view start);
+// The descriptor of the range that holds `key` is the first value in [LookupStart(key), LookupEnd(key)): meta1 for a meta key, else meta2.
+std::string LookupStart(std::string_view key);
+std::string LookupEnd(std::string_view key);
+// Of meta1 or meta2.
 inline bool IsMetaKey(std::string_view key) { return key.empty() || static_cast<unsigned char>(key[0]) < static_cast<unsigned char>(kSystemTag); }
+
+// -- What ranges are made of --
+// Ranges that begin with these keys may be one: both are of the meta ranges, both of the system's, or both of one keyspace.
+bool MayJoin(std::string_view a, std::string_view b);
+// Whether a range may begin with `key`: anywhere but inside meta1, or below the end of the counters (which range 2 keeps).
+bool MaySplitAt(std::string_view key);
+// The least key above `key` that a range may begin with.
+std::string NextSplitKey(std::string_view key);
 
 // -- System tables --
 enum class SystemTable : char {

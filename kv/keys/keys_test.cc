@@ -1,6 +1,8 @@
 #include "kv/keys/keys.h"
 
+#include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -11,16 +13,70 @@ namespace {
 
 TEST(Keys, LookupFindsTheRangeThatHoldsTheKeyAndNotTheOneThatEndsAtIt) {
   std::string a = KeyspacePrefix(2), b = KeyspacePrefix(3);
-  // Ranges [.., a), [a, b), [b, max).
-  std::vector<std::string> meta = {Meta2Key(a), Meta2Key(b), Meta2Key("")};
+  // Ranges [0x04, a), [a, b), [b, max).
+  std::vector<std::string> meta = {AddressKey(SystemStart(), a), AddressKey(a, b), AddressKey(b, "")};
   ASSERT_TRUE(std::is_sorted(meta.begin(), meta.end()));
-  auto lookup = [&](const std::string& key) { return std::lower_bound(meta.begin(), meta.end(), MetaLookupStart(key)) - meta.begin(); };
+  auto lookup = [&](const std::string& key) { return std::lower_bound(meta.begin(), meta.end(), LookupStart(key)) - meta.begin(); };
   EXPECT_EQ(lookup(SystemStart()), 0);
   EXPECT_EQ(lookup(a), 1);
   EXPECT_EQ(lookup(a + "x"), 1);
   EXPECT_EQ(lookup(b), 2);
   EXPECT_EQ(lookup("\xff"), 3);  // above every key there is
-  EXPECT_LT(Meta2Key(""), MetaLookupEnd());
+  for (const std::string& key : meta) {
+    EXPECT_GE(key, Meta2Start());
+    EXPECT_LT(key, LookupEnd(a));
+  }
+  EXPECT_EQ(AddressKeyBefore(b), meta[1]);
+  EXPECT_EQ(AddressKeyBefore(a), meta[0]);
+  EXPECT_EQ(AddressKeyBefore(SystemStart()), "") << "nothing of this level is at its left";
+}
+
+TEST(Keys, AMetaRangeIsAddressedInMeta1AndThatIsAllInRangeOne) {
+  std::string m = Meta2Key(KeyspacePrefix(9)), n = Meta2Key(KeyspacePrefix(20));
+  // Ranges [min, m), [m, n), [n, 0x04).
+  std::vector<std::string> rows = {AddressKey("", m), AddressKey(m, n), AddressKey(n, SystemStart())};
+  ASSERT_TRUE(std::is_sorted(rows.begin(), rows.end()));
+  EXPECT_EQ(rows[2], Meta1Key("")) << "where it was before there were two levels";
+  auto lookup = [&](const std::string& key) { return std::lower_bound(rows.begin(), rows.end(), LookupStart(key)) - rows.begin(); };
+  EXPECT_EQ(lookup(""), 0);
+  EXPECT_EQ(lookup(rows[0]), 0);
+  EXPECT_EQ(lookup(LookupStart("a")), 0);
+  EXPECT_EQ(lookup(m), 1);
+  EXPECT_EQ(lookup(LookupStart(KeyspacePrefix(9))), 1);
+  EXPECT_EQ(lookup(LookupStart(KeyspacePrefix(20) + "x")), 2);
+  EXPECT_EQ(lookup(Meta2Key("")), 2);
+  for (const std::string& key : rows) {
+    EXPECT_LT(key, Meta2Start());
+    EXPECT_LT(key, LookupEnd(m));
+  }
+  EXPECT_EQ(AddressKeyBefore(n), rows[1]);
+  EXPECT_EQ(AddressKeyBefore(m), rows[0]);
+  EXPECT_EQ(AddressKeyBefore(""), "");
+}
+
+TEST(Keys, RangesStayWithinTheirSpaceAndWhatBelongsTogetherStaysTogether) {
+  const std::string meta = Meta2Key("a"), table = SystemKey(SystemTable::kTenant), keyspace = KeyspacePrefix(7) + "a";
+  EXPECT_TRUE(MayJoin("", meta));
+  EXPECT_TRUE(MayJoin(SystemStart(), table));
+  EXPECT_TRUE(MayJoin(table, KeyspacePrefix(1))) << "what is below the first tenant's keyspace is the system's";
+  EXPECT_TRUE(MayJoin(KeyspacePrefix(7), keyspace));
+  for (const auto& [left, right] : std::vector<std::pair<std::string, std::string>>{
+           {meta, SystemStart()}, {meta, keyspace}, {table, KeyspacePrefix(kFirstKeyspace)}, {keyspace, KeyspacePrefix(8)}}) {
+    EXPECT_FALSE(MayJoin(left, right)) << PrettyRange(left, right);
+    EXPECT_FALSE(MayJoin(right, left)) << PrettyRange(left, right);
+  }
+  for (const std::string& key : {Meta2Start(), meta, SystemStart(), SystemKey(SystemTable::kSetting, "x"), table, KeyspacePrefix(1), keyspace, std::string("\xff")}) {
+    EXPECT_TRUE(MaySplitAt(key)) << Pretty(key);
+  }
+  for (const std::string& key : {std::string(), Meta1Key(""), Meta1Key(meta), SystemKey(SystemTable::kNodeAddress, 3), RangeIdCounter(), KeyspaceCounter(), TenantCounter()}) {
+    EXPECT_FALSE(MaySplitAt(key)) << Pretty(key);
+    EXPECT_GT(NextSplitKey(key), key);
+    EXPECT_TRUE(MaySplitAt(NextSplitKey(key)));
+  }
+  EXPECT_EQ(NextSplitKey(""), Meta2Start());
+  EXPECT_GT(NextSplitKey(SystemStart()), TenantCounter());
+  EXPECT_LT(NextSplitKey(SystemStart()), SystemKey(SystemTable::kSetting));
+  EXPECT_EQ(NextSplitKey(keyspace), Next(keyspace));
 }
 
 TEST(Keys, BoundsAndOverlap) {

@@ -4,7 +4,8 @@
 //
 // The address is to be written while `published` is below the descriptor's generation. A range without the row has published
 // generation 1, the one that a cluster begins with; so whatever raises a generation (splits, merges, changes of replicas) has said by
-// that alone that the address is to be written again, and nothing ever takes such a note away.
+// that alone that the address is to be written again, and nothing ever takes such a note away. A note of version 1 is of before there were
+// two levels of addresses: of range 1 it says nothing about where its address is now.
 #ifndef INSULA_KV_REPLICA_ADDRESS_H_
 #define INSULA_KV_REPLICA_ADDRESS_H_
 

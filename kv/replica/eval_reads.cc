@@ -4,6 +4,7 @@
 #include "base/fault/mutation.h"
 #include "base/fault/probe.h"
 #include "kv/api/error.h"
+#include "kv/api/request.h"
 #include "kv/keys/keys.h"
 #include "kv/replica/declare.h"
 #include "kv/replica/evaluator.h"
@@ -198,35 +199,35 @@ EvalResult Evaluator::QueryLocks(const v1::QueryLocksRequest& request, v1::Query
   return EvalResult::Ok();
 }
 
-// The newest committed descriptors, whatever is being changed: addressing is a hint, and the ranges themselves know better. Of several
-// that hold the key the one of the highest generation comes first (replica_address.cc, M2).
+// The newest committed descriptors, whatever is being changed: addressing is a hint, and the ranges themselves know better.
 EvalResult Evaluator::RangeLookup(const v1::RangeLookupRequest& request, v1::RangeLookupResponse* out) {
-  if (env_.group->range_id() != keys::kMetaRange) return EvalResult::Error(RangeMismatchError({}, "range_lookup away from the meta range"));
-  if (keys::IsMetaKey(request.key())) {
-    *out->add_ranges() = range();
-    return EvalResult::Ok();
-  }
+  const v1::RangeDescriptor here = range();
+  const std::string level_end = keys::LookupEnd(request.key());
+  // What lies behind this range's end is its neighbour's, and here perhaps of long ago.
+  const std::string end = std::min(here.end_key(), level_end);
+  const bool holds = keys::InBounds(here.start_key(), here.end_key(), request.key());
+  if (holds) *out->add_ranges() = here;
   mvcc::ReadParams params;
   params.ts = Timestamp::Max().Prev();
   params.ignore_locks = true;
   mvcc::ScanResult result;
   const uint64_t count = std::clamp<uint64_t>(1 + request.prefetch(), kLeastLooked, 100);
-  mvcc::Outcome outcome =
-      mvcc::Scan(rw_, keys::MetaLookupStart(request.key()), keys::MetaLookupEnd(), /*reverse=*/false, params, {.max_rows = count, .max_bytes = 0}, &result);
+  mvcc::Outcome outcome = mvcc::Scan(rw_, RoutingKey(batch_.requests(0), batch_.header()), end, /*reverse=*/false, params, {.max_rows = count, .max_bytes = 0}, &result);
   if (!outcome.ok()) return FromOutcome(outcome);
   mvcc::RowsCursor cursor(result.rows);
   std::string_view key, value;
   while (cursor.Next(&key, &value)) {
-    if (!out->add_ranges()->ParseFromArray(value.data(), static_cast<int>(value.size()))) {
+    v1::RangeDescriptor found;
+    if (!found.ParseFromArray(value.data(), static_cast<int>(value.size()))) {
       return EvalResult::Error(absl::DataLossError("a range descriptor in the meta range is damaged"));
     }
+    if (!holds || found.start_key() >= here.end_key()) *out->add_ranges() = std::move(found);
   }
   auto* ranges = out->mutable_ranges();
-  for (int i = 1; i < ranges->size(); ++i) {
-    if (ranges->Get(i).start_key() <= request.key() && ranges->Get(i).generation() > ranges->Get(0).generation()) ranges->SwapElements(0, i);
-  }
+  if (!holds) PutNewestFirst(request.key(), ranges);
   const int wanted = static_cast<int>(1 + std::min<uint64_t>(request.prefetch(), 100));
   if (ranges->size() > wanted) ranges->DeleteSubrange(wanted, ranges->size() - wanted);
+  if (result.row_count < kLeastLooked && end < level_end) out->set_go_on(end);
   return EvalResult::Ok();
 }
 

@@ -1,13 +1,16 @@
 // Addresses: what the meta range says about where ranges are, and how that follows the ranges.
 //
-//   generation rises (split, merge, replicas) ─► published < generation ─► whoever holds the lease: meta2 rows ─► published = generation
+//   generation rises (split, merge, replicas) ─► published < generation ─► whoever holds the lease: rows ─► published = generation
+//
+// A meta range (that is, one that begins with a meta key) has its row in meta1, and any other in meta2 (keys.h). Here, as if there were one level:
 //
 //   before   z ─► [a, z) 1              a split at m: either side may come first, neither asks for the other
 //   right    m ─► [a, m) 1 (what it found, shortened),  z ─► [m, z) 2
 //   left     m ─► [a, m) 2
 //
-// Addresses are hints: whoever follows an old one is told by the range itself (RangeMismatch). Invariants of the meta2 rows:
-//   M1  Where one row's span begins, another's ends: a lookup (first row with an end above the key) never meets a gap.
+// Addresses are hints: whoever follows an old one is told by the range itself (RangeMismatch). Invariants of the rows of each level:
+//   M1  Where one row's span begins, another's ends: a lookup (first row with an end above the key) never meets a gap. In meta1 a gap for what
+//       range 1 holds does no harm: every lookup there is answered by range 1, which knows itself.
 //   M2  Of descriptors that hold one key, the one of the highest generation is the newest: only newer ones take a row's place.
 //   M3  published only rises: one task per lease writes it, and an entry of an older lease is refused when it is applied.
 // A write that was long under way may bring back a row that was removed. It says less than its neighbour at the right, which spans it with
@@ -33,7 +36,7 @@
 namespace insula::kv {
 namespace {
 
-constexpr char kFormat = 1;
+constexpr char kOneLevel = 1, kFormat = 2;
 constexpr uint64_t kRowsInside = 64;  // looked at in one go; more are met again
 constexpr Duration kPublishTimeout = 10s;
 constexpr Duration kFirstRetry = 200ms;
@@ -56,7 +59,7 @@ absl::StatusOr<std::vector<AddressRow>> ParseRows(const v1::ScanResponse& scan) 
   return rows;
 }
 
-// What the meta range says around `range`.
+// What the meta ranges say around `range`.
 struct Surroundings {
   std::optional<AddressRow> at_end;  // the first row that ends where `range` does, or further right
   bool has_start = false;            // a row ends where `range` begins, or nothing is at its left
@@ -66,24 +69,31 @@ struct Surroundings {
 
 Task<absl::StatusOr<Surroundings>> LookAround(const Context& ctx, Sender& sender, const v1::RangeDescriptor& range) {
   v1::BatchRequest batch = NewBatch();
-  const std::string end = keys::Meta2Key(range.end_key());
+  const std::string end = keys::AddressKey(range.start_key(), range.end_key());
+  const std::string before = keys::AddressKeyBefore(range.start_key());
   v1::ScanRequest* at_end = batch.add_requests()->mutable_scan();
   at_end->set_key(end);
-  at_end->set_end_key(keys::MetaLookupEnd());
+  at_end->set_end_key(keys::LookupEnd(range.start_key()));
   at_end->set_max_rows(1);
-  v1::ScanRequest* inside = batch.add_requests()->mutable_scan();
-  inside->set_key(keys::MetaLookupStart(range.start_key()));
-  inside->set_end_key(end);
-  inside->set_max_rows(kRowsInside);
-  if (!range.start_key().empty()) batch.add_requests()->mutable_get()->set_key(keys::Meta2Key(range.start_key()));
+  const std::string first = keys::LookupStart(range.start_key());
+  const bool one_key = first == end;  // all that the range can hold is its start: nothing ends inside
+  if (!one_key) {
+    v1::ScanRequest* inside = batch.add_requests()->mutable_scan();
+    inside->set_key(first);
+    inside->set_end_key(end);
+    inside->set_max_rows(kRowsInside);
+  }
+  if (!before.empty()) batch.add_requests()->mutable_get()->set_key(before);
   v1::BatchResponse response = co_await sender.Send(ctx, std::move(batch));
   if (response.has_error()) co_return FromKvError(response.error());
   Surroundings out;
   CO_ASSIGN_OR_RETURN(std::vector<AddressRow> last, ParseRows(response.responses(0).scan()));
   if (!last.empty()) out.at_end = std::move(last.front());
-  CO_ASSIGN_OR_RETURN(out.inside, ParseRows(response.responses(1).scan()));
-  out.whole = !response.responses(1).scan().has_resume();
-  out.has_start = range.start_key().empty() || response.responses(2).get().has_value();
+  if (!one_key) {
+    CO_ASSIGN_OR_RETURN(out.inside, ParseRows(response.responses(1).scan()));
+    out.whole = !response.responses(1).scan().has_resume();
+  }
+  out.has_start = before.empty() || response.responses(response.responses_size() - 1).get().has_value();
   co_return out;
 }
 
@@ -116,8 +126,9 @@ absl::StatusOr<uint64_t> LoadPublished(storage::Reader& reader, RangeId range) {
   std::string bytes;
   ASSIGN_OR_RETURN(bool found, reader.Get(storage::ColumnFamily::kRange, PublishedKey(range), &bytes));
   if (!found) return uint64_t{1};
-  if (bytes.empty() || bytes[0] != kFormat) return absl::UnimplementedError("a note about a range's address has a format that this version does not know");
+  if (bytes.empty() || (bytes[0] != kFormat && bytes[0] != kOneLevel)) return absl::UnimplementedError("a note about a range's address has a format that this version does not know");
   if (bytes.size() != 9) return absl::DataLossError("a note about a range's address is damaged");
+  if (bytes[0] == kOneLevel && range == keys::kMetaRange) return uint64_t{1};
   return ReadFixed64(bytes.data() + 1);
 }
 
@@ -185,12 +196,13 @@ Task<absl::Status> Replica::AwaitPublished(const Context& ctx) {
 Task<absl::Status> Replica::WriteAddress(const Context& ctx, v1::RangeDescriptor range) {
   Sender& sender = *deps_.sender;
   const std::string bytes = range.SerializeAsString();
+  const std::string end = keys::AddressKey(range.start_key(), range.end_key());
   for (;;) {
     CO_ASSIGN_OR_RETURN(Surroundings around, co_await LookAround(ctx, sender, range));
     for (const AddressRow& row : around.inside) {
       if (IsNewer(row.range, range)) co_return absl::OkStatus();
     }
-    const bool has_end = around.at_end && around.at_end->key == keys::Meta2Key(range.end_key());
+    const bool has_end = around.at_end && around.at_end->key == end;
     const bool covers = around.at_end && (range.end_key().empty() || around.at_end->range.start_key() < range.end_key());
     if (covers && IsNewer(around.at_end->range, range)) co_return absl::OkStatus();
     const bool written = has_end && around.at_end->range.generation() == range.generation() && around.at_end->range.range_id() == range.range_id();
@@ -200,10 +212,10 @@ Task<absl::Status> Replica::WriteAddress(const Context& ctx, v1::RangeDescriptor
         v1::RangeDescriptor left = before->range;
         left.set_end_key(range.start_key());
         const std::string left_bytes = left.SerializeAsString();
-        CO_ASSIGN_OR_RETURN(bool kept, co_await Replace(ctx, sender, keys::Meta2Key(range.start_key()), nullptr, &left_bytes));
+        CO_ASSIGN_OR_RETURN(bool kept, co_await Replace(ctx, sender, keys::AddressKeyBefore(range.start_key()), nullptr, &left_bytes));
         if (!kept) continue;
       }
-      CO_ASSIGN_OR_RETURN(bool put, co_await Replace(ctx, sender, keys::Meta2Key(range.end_key()), has_end ? &around.at_end->bytes : nullptr, &bytes));
+      CO_ASSIGN_OR_RETURN(bool put, co_await Replace(ctx, sender, end, has_end ? &around.at_end->bytes : nullptr, &bytes));
       if (!put) continue;
     }
     bool clean = around.whole;

@@ -9,6 +9,7 @@
 #include "base/strings.h"
 #include "kv/api/error.h"
 #include "kv/api/request.h"
+#include "kv/keys/keys.h"
 #include "kv/replica/gc_threshold.h"
 #include "kv/replica/replica.h"
 
@@ -48,7 +49,9 @@ Task<v1::BatchResponse> Replica::Execute(Context ctx, v1::BatchRequest batch) {
   if (group_ != nullptr) {
     response.set_now(group_->clock().Peek().bits);
     const v1::RangeDescriptor& range = group_->descriptor();
-    if (batch.header().range_generation() != 0 && batch.header().range_generation() < range.generation()) *response.add_updated_ranges() = range;
+    const uint64_t known = batch.header().range_generation();
+    // Range 1 is what a client begins with, knowing nothing of it.
+    if (known < range.generation() && (known != 0 || range_id_ == keys::kMetaRange)) *response.add_updated_ranges() = range;
   }
   co_return response;
 }
@@ -71,7 +74,8 @@ void Replica::CountError(const v1::Error& error) {
 
 absl::Status Replica::Mismatch(std::string_view key, std::string_view end_key) const {
   auto current = deps_.local_ranges(key, end_key);
-  if (current.empty() && group_ != nullptr) current.push_back(group_->descriptor());
+  // Where range 1 ends now is what nobody can look up.
+  if (group_ != nullptr && (current.empty() || range_id_ == keys::kMetaRange)) current.push_back(group_->descriptor());
   return RangeMismatchError(current, "the range does not hold the keys of the batch (any more)");
 }
 
@@ -80,7 +84,11 @@ absl::Status Replica::CheckBounds(const v1::BatchRequest& batch) const {
   const v1::RangeDescriptor& range = group_->descriptor();
   for (int i = 0; i < batch.requests_size(); ++i) {
     const v1::Request& request = batch.requests(i);
-    if (request.has_range_lookup()) continue;
+    if (request.has_range_lookup()) {
+      const std::string from = RoutingKey(request, batch.header());
+      if (!IsInside(range, from, {})) return WithRequestIndex(Mismatch(from, {}), i);
+      continue;
+    }
     KeySpan span = SpanOf(request, batch.header());
     if (!IsInside(range, span.key, span.end_key)) return WithRequestIndex(Mismatch(span.key, span.end_key), i);
   }
@@ -224,8 +232,8 @@ void Replica::NoteLoad(const Work& work) {
   if (!splitter_.enabled()) return;
   for (const v1::Request& request : work.batch->requests()) {
     if (FlagsOf(request) & (kTxnState | kInternal)) continue;
-    const KeySpan span = SpanOf(request, work.batch->header());
-    if (auto key = splitter_.Note(now, batches_.PerSecond(now), span.key, span.end_key)) deps_.on_busy(range_id_, *std::move(key));
+    const std::string at = RoutingKey(request, work.batch->header());
+    if (auto key = splitter_.Note(now, batches_.PerSecond(now), at, SpanOf(request, work.batch->header()).end_key)) deps_.on_busy(range_id_, *std::move(key));
     return;  // one stands for the batch
   }
 }

@@ -83,6 +83,8 @@ Task<absl::Status> Replica::AdminSplit(const Context& ctx, const v1::BatchReques
   if (deps_.sender == nullptr) co_return InvalidError("this replica cannot split: it has no way to other ranges");
   const std::string& split_key = batch.requests(0).admin_split().split_key();
   CO_RETURN_IF_ERROR(CheckBounds(batch));
+  if (split_key.size() > kMaxSplitKeyBytes) co_return InvalidError(StrCat("a range cannot begin with a key of ", split_key.size(), " bytes"));
+  if (!keys::MaySplitAt(split_key)) co_return InvalidError(StrCat("no range may begin with ", keys::Pretty(split_key)));
   response->add_responses()->mutable_admin_split();
   if (group_->descriptor().start_key() == split_key) co_return absl::OkStatus();
   CO_ASSIGN_OR_RETURN(RangeId right_id, co_await NewRangeId(ctx, *deps_.sender));

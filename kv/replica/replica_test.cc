@@ -13,6 +13,7 @@
 #include "kv/api/testing/test_loop.h"
 #include "kv/keys/keys.h"
 #include "kv/mvcc/mvcc.h"
+#include "kv/replica/address.h"
 #include "kv/replica/testing/local_group.h"
 #include "kv/storage/model_engine.h"
 #include "kv/storage/varint.h"
@@ -722,6 +723,24 @@ TEST_F(ReplicaTest, ConcurrentTransfersKeepTheSum) {
   for (int i = 0; i < kAccounts; ++i) sum += std::stoi(Get(account(i)));
   EXPECT_EQ(sum, 100 * kAccounts);
   EXPECT_EQ(replica_->lock_table().key_count(), 0u) << replica_->lock_table().DebugString();
+}
+
+TEST_F(ReplicaTest, ANoteOfBeforeThereWereTwoLevelsSaysNothingOfRangeOnesAddress) {
+  std::string old = EncodePublished(5);
+  old[0] = 1;
+  storage::WriteBatch rows;
+  for (RangeId range : {keys::kMetaRange, RangeId{9}}) rows.Put(storage::ColumnFamily::kRange, PublishedKey(range), old);
+  rows.Put(storage::ColumnFamily::kRange, PublishedKey(10), EncodePublished(6));
+  ASSERT_TRUE(engine_->Write(rows).ok());
+  auto reader = engine_->NewReader();
+  EXPECT_EQ(*LoadPublished(*reader, keys::kMetaRange), 1u);
+  EXPECT_EQ(*LoadPublished(*reader, 9), 5u);
+  EXPECT_EQ(*LoadPublished(*reader, 10), 6u);
+  EXPECT_EQ(*LoadPublished(*reader, 11), 1u) << "the generation that a cluster begins with";
+  old[0] = 9;
+  rows.Put(storage::ColumnFamily::kRange, PublishedKey(9), old);
+  ASSERT_TRUE(engine_->Write(rows).ok());
+  EXPECT_FALSE(LoadPublished(*engine_->NewReader(), 9).ok());
 }
 
 }  // namespace

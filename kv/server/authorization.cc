@@ -209,7 +209,11 @@ constexpr Rule kRules[] = {
     {R::kAdminSplit, nullptr},
     {R::kRangeStats, [](const Wall& wall, const R& r) { return OnKey(wall, r.range_stats()); }},
     {R::kLeaseInfo, [](const Wall& wall, const R& r) { return OnKey(wall, r.lease_info()); }},
-    {R::kRangeLookup, [](const Wall& wall, const R& r) { return OnKey(wall, r.range_lookup()); }},
+    {R::kRangeLookup,
+     [](const Wall& wall, const R& r) {
+       if (!r.range_lookup().from().empty()) return wall.Deny(PlaceOf(r.range_lookup().from()));
+       return OnKey(wall, r.range_lookup());
+     }},
     {R::kCheck, [](const Wall& wall, const R& r) { return OnKey(wall, r.check()); }},
     {R::kAdminMerge, nullptr},
     {R::kAdminChangeReplicas, nullptr},
@@ -243,6 +247,7 @@ void KeepOwn(const Wall& wall, google::protobuf::RepeatedPtrField<v1::RangeDescr
 }
 
 void FilterLookup(const Wall& wall, v1::RangeLookupResponse* lookup) {
+  lookup->clear_go_on();
   KeepOwn(wall, lookup->mutable_ranges());
   std::set<uint64_t> own;
   for (auto& range : lookup->ranges()) {

@@ -298,6 +298,27 @@ TEST(Authorization, ATenantMaySettleItsOwnLostCommits) {
   EXPECT_TRUE(IsDenied(Check(batch)));
 }
 
+TEST(Authorization, ALookupBeginsWhereTheKeySaysAndToldIsNothingOfMetaRanges) {
+  v1::BatchRequest batch = NewBatch();
+  batch.add_requests()->mutable_range_lookup()->set_key(Own("a"));
+  EXPECT_TRUE(Check(batch).ok());
+  for (const std::string& from : {keys::LookupStart(Own("a")), keys::LookupStart(Foreign("a")), Own("a"), std::string("\x03")}) {
+    batch.mutable_requests(0)->mutable_range_lookup()->set_from(from);
+    EXPECT_TRUE(IsDenied(Check(batch)));
+  }
+  v1::BatchResponse response;
+  auto* lookup = response.add_responses()->mutable_range_lookup();
+  lookup->set_go_on(keys::Meta2Key(Foreign("secret")));
+  v1::RangeDescriptor meta;
+  meta.set_start_key(keys::Meta2Key(Foreign("secret")));
+  meta.set_end_key(keys::SystemStart());
+  *lookup->add_ranges() = meta;
+  *response.add_updated_ranges() = meta;
+  *response.mutable_error()->mutable_range_mismatch()->add_current() = meta;
+  FilterForTenant(kScope, &response);
+  EXPECT_EQ(response.SerializeAsString().find("secret"), std::string::npos) << response.ShortDebugString();
+}
+
 TEST(Authorization, AnotherTenantsNameIsRefused) {
   v1::BatchRequest batch = NewBatch();
   batch.mutable_header()->set_tenant_id(8);

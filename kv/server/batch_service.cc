@@ -55,6 +55,12 @@ absl::Status GateError(const absl::Status& status) {
   return UnavailableKvError("the tenant registry cannot be read right now");
 }
 
+// A lookup that somebody else can answer, or complete.
+bool IsLookupElsewhere(const v1::BatchResponse& response) {
+  if (response.has_error()) return response.error().has_range_mismatch();
+  return response.responses_size() == 1 && !response.responses(0).range_lookup().go_on().empty();
+}
+
 }  // namespace
 
 KvWork WorkOf(const v1::BatchRequest& batch, uint64_t bytes) {
@@ -184,9 +190,21 @@ class BatchService::Session {
       if (!scope.ok()) co_return ErrorResponse(scope.status());
     }
     batch.mutable_header()->set_tenant_id(scope->tenant);
-    v1::BatchResponse response = co_await service_->executor_->Execute(ctx, std::move(batch));
+    v1::BatchResponse response = co_await Execute(ctx, std::move(batch));
     service_->Filter(*scope, &response);
     call.held.Charge(CostOfReadBytes(model, response.ByteSizeLong()));
+    co_return response;
+  }
+
+  Task<v1::BatchResponse> Execute(Context ctx, v1::BatchRequest batch) {
+    if (batch.requests_size() != 1 || !batch.requests(0).has_range_lookup()) co_return co_await service_->executor_->Execute(ctx, std::move(batch));
+    v1::RangeLookupRequest lookup = batch.requests(0).range_lookup();
+    v1::BatchResponse response = co_await service_->executor_->Execute(ctx, std::move(batch));
+    if (!IsLookupElsewhere(response)) co_return response;
+    PROBE("a tenant's lookup was passed on");
+    response = co_await service_->executor_->LookUp(ctx, std::move(lookup));
+    // What went wrong on the way is nothing of the tenant's.
+    if (response.has_error()) co_return ErrorResponse(UnavailableKvError("the address cannot be looked up right now"));
     co_return response;
   }
 

@@ -5,6 +5,8 @@
 //   stream ◄─ StreamResponse { replies }: those that are ready together go in one message
 //
 // Nodes' own batches go straight to the replica.
+// A tenant's lookup that range 1 here does not answer, or not alone (meta2 was split), is made anew with this node's own client: where meta
+// ranges begin and end are others' keys, so a tenant is told of none, and takes range 1 for all of them.
 // Bounds of a stream: past the soft ones a batch is refused (Unavailable, come back later) unless it ends a transaction, since what is
 // under way may wait for just that; past the hard ones the stream is not read until answers went out (HTTP/2's flow control then holds the
 // client back). Answers that the client does not take count as under way; while there are many, no new ones are made.
@@ -35,6 +37,8 @@ class BatchExecutor {
   virtual ~BatchExecutor() = default;
   // Errors are inside the response.
   virtual Task<v1::BatchResponse> Execute(Context ctx, v1::BatchRequest batch) = 0;
+  // The addresses that `lookup` asks for, wherever they lie.
+  virtual Task<v1::BatchResponse> LookUp(Context ctx, v1::RangeLookupRequest lookup) = 0;
   // Sequence of the lease that this node holds on the range; 0 if it holds none.
   virtual uint64_t LeaseSequence(uint64_t range_id) const = 0;
   // The highest timestamp that a clock of the cluster can have given by now.

@@ -141,6 +141,7 @@ class BatchServiceTest : public testing::Test, protected BatchExecutor {
     if (!commit) response.add_responses()->mutable_get()->set_value(std::string(answer_bytes_, 'v'));
     co_return response;
   }
+  Task<v1::BatchResponse> LookUp(Context, v1::RangeLookupRequest) override { co_return v1::BatchResponse(); }
   uint64_t LeaseSequence(uint64_t) const override { return 1; }
   Timestamp LatestTimestamp() override { return Timestamp::FromMicros(1'000'000); }
 

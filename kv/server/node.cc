@@ -205,8 +205,9 @@ class Node::Impl : private BatchExecutor, private SystemLeadership, private Node
     if (group == nullptr || group->removed()) {
       if (range == keys::kMetaRange) co_return ErrorResponse(MetaElsewhere());
       const KeySpan span = batch.requests_size() > 0 ? SpanOf(batch.requests(0), batch.header()) : KeySpan();
-      const bool ask = group == nullptr && !span.key.empty();
-      co_return ErrorResponse(RangeMismatchError(ask ? store_.LocalRanges(span.key, span.end_key) : std::vector<v1::RangeDescriptor>(), StrCat("range ", range, " is not on this node")));
+      const std::string key = batch.requests_size() > 0 ? RoutingKey(batch.requests(0), batch.header()) : "";
+      const bool ask = group == nullptr && !key.empty();
+      co_return ErrorResponse(RangeMismatchError(ask ? store_.LocalRanges(key, span.end_key) : std::vector<v1::RangeDescriptor>(), StrCat("range ", range, " is not on this node")));
     }
     std::shared_ptr<Replica> replica = ReplicaOf(*group);
     if (replica == nullptr) co_return ErrorResponse(NotLeaseholderError(0, {}));  // about to come to be
@@ -223,6 +224,11 @@ class Node::Impl : private BatchExecutor, private SystemLeadership, private Node
       return NotLeaseholderError(r.node_id(), address);
     }
     return UnavailableKvError("the range of all addresses is not on this node, nor known to be elsewhere");
+  }
+  Task<v1::BatchResponse> LookUp(Context ctx, v1::RangeLookupRequest lookup) override {
+    v1::BatchRequest batch = NewBatch();
+    *batch.add_requests()->mutable_range_lookup() = std::move(lookup);
+    co_return co_await database_->sender().Send(ctx, std::move(batch));
   }
   uint64_t LeaseSequence(uint64_t range_id) const override {
     std::shared_ptr<RaftGroup> group = store_.started() ? store_.Find(range_id) : nullptr;

@@ -108,11 +108,12 @@ Task<absl::StatusOr<NodeStore::Replicas>> NodeStore::CountReplicas(const Context
   co_return co_await InTransaction<Replicas>(database_, ctx, [&](Txn& txn) -> Task<absl::StatusOr<Replicas>> {
     Replicas out;
     std::optional<ScanSpec> spec = ScanSpec();
-    spec->start = std::string(1, keys::kMeta2Tag);
+    spec->start = std::string(1, keys::kMeta1Tag);
     spec->end = keys::SystemStart();
     while (spec) {
       CO_ASSIGN_OR_RETURN(ScanPage page, co_await txn.Scan(ctx, *spec));
       for (auto& row : page.rows()) {
+        if (row.key == keys::Meta2Key(keys::SystemStart())) continue;  // range 1's, of before there were two levels
         v1::RangeDescriptor range;
         if (!range.ParseFromArray(row.value.data(), static_cast<int>(row.value.size()))) co_return absl::DataLossError("the address of a range does not parse");
         out.most = std::max<uint64_t>(out.most, static_cast<uint64_t>(range.replicas_size()));

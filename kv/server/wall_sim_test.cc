@@ -313,7 +313,61 @@ bool WritesAKeyTwiceWithoutTxn(const v1::BatchRequest& batch) {
   return false;
 }
 
+TEST_F(WallTest, ATenantFindsItsRangesWhereverTheirAddressesAre) {
+  std::vector<std::string> splits;
+  for (int i = 0; i < kRows; ++i) splits.push_back(Key(attacker_, i));
+  // Where one meta range ends the victim's keys are, and at others the tenant's own.
+  for (const std::string& key : {keys::Meta2Start(), keys::Meta2Key(Key(victim_, 5)), keys::Meta2Key(Key(attacker_, 3)), keys::LookupStart(Key(attacker_, 11))}) splits.push_back(key);
+  Must([&](Context ctx) -> Task<absl::Status> {
+    for (const std::string& key : splits) CO_RETURN_IF_ERROR((co_await AsSystem(ctx, [&](v1::Request* request) { request->mutable_admin_split()->set_split_key(key); })).status());
+    auto fresh = MakeDatabase(client_->context(), client_->runtime(), &Of(attacker_), {.sender = {.bootstrap = {kAddress}}, .coordinator = {}});
+    for (ClientDatabase* database : {fresh.get(), root().databases.at(attacker_).get()}) {
+      for (int i = 0; i < kRows; ++i) {
+        database->sender().cache().Evict(Key(attacker_, i));
+        CO_ASSIGN_OR_RETURN(auto range, co_await database->sender().Locate(ctx, Key(attacker_, i) + "x"));
+        EXPECT_EQ(range.start_key(), Key(attacker_, i));
+        auto txn = database->Begin({});
+        CO_ASSIGN_OR_RETURN(auto value, co_await txn->Get(ctx, Key(attacker_, i)));
+        EXPECT_EQ(value, "value-of-attacker");
+      }
+      const v1::RangeDescriptor* meta = database->sender().cache().Find(keys::Meta2Key(Key(attacker_, 5)));
+      EXPECT_EQ(meta, nullptr) << "it has heard of a meta range: " << meta->ShortDebugString();
+    }
+    // What it is told by whatever it asks: nothing of where meta ranges begin and end.
+    CO_ASSIGN_OR_RETURN(auto where, co_await root().system->sender().Locate(ctx, keys::Meta2Key(Key(attacker_, 5))));
+    for (uint64_t range : {uint64_t{keys::kMetaRange}, where.range_id(), uint64_t{999}}) {
+      for (uint64_t generation : {uint64_t{0}, uint64_t{1}}) {
+        for (int i : {2, 3, 11, 19}) {
+          v1::BatchRequest batch = NewBatch();
+          batch.mutable_header()->set_range_id(range);
+          batch.mutable_header()->set_range_generation(generation);
+          batch.add_requests()->mutable_range_lookup()->set_key(Key(attacker_, i));
+          batch.mutable_requests(0)->mutable_range_lookup()->set_prefetch(100);
+          CallResult result = co_await Attack(ctx, batch);
+          CO_RETURN_IF_ERROR(result.status);
+          EXPECT_FALSE(result.response.has_error()) << result.response.ShortDebugString();
+          const v1::RangeLookupResponse& found = result.response.responses(0).range_lookup();
+          EXPECT_LE(found.ranges_size(), kRows - i) << "the last one ends where the keyspace does";
+          EXPECT_GT(found.ranges_size(), 0);
+          if (found.ranges_size() > 0) EXPECT_EQ(found.ranges(0).start_key(), Key(attacker_, i));
+          EXPECT_EQ(result.response.SerializeAsString().find("victim"), std::string::npos) << result.response.ShortDebugString();
+          batch.mutable_requests(0)->mutable_get()->set_key(Key(attacker_, i));
+          result = co_await Attack(ctx, batch);
+          CO_RETURN_IF_ERROR(result.status);
+          EXPECT_TRUE(result.response.error().has_range_mismatch()) << result.response.ShortDebugString();
+          EXPECT_EQ(result.response.SerializeAsString().find("victim"), std::string::npos) << result.response.ShortDebugString();
+        }
+      }
+    }
+    co_return absl::OkStatus();
+  });
+}
+
 TEST_F(WallTest, WhateverATenantSendsItReachesNothingOfAnother) {
+  Must([&](Context ctx) -> Task<absl::Status> {
+    // Where the meta range is cut are the victim's keys, too.
+    co_return (co_await AsSystem(ctx, [&](v1::Request* request) { request->mutable_admin_split()->set_split_key(keys::Meta2Key(Key(victim_, 5))); })).status();
+  });
   // The victim is in the middle of something: a row written, not committed, and one locked.
   auto open = root().databases.at(victim_)->Begin({});
   std::string before, victims_txn;

@@ -28,8 +28,7 @@ std::string Counter(uint64_t value) {
 // What the ranges hold from the start: their own addresses, and how many range ids are given out.
 std::vector<std::pair<std::string, std::string>> InitialRows(const std::vector<v1::RangeDescriptor>& ranges) {
   std::vector<std::pair<std::string, std::string>> rows;
-  rows.emplace_back(keys::Meta1Key(""), ranges[0].SerializeAsString());
-  for (const auto& range : ranges) rows.emplace_back(keys::Meta2Key(range.end_key()), range.SerializeAsString());
+  for (const auto& range : ranges) rows.emplace_back(keys::AddressKey(range.start_key(), range.end_key()), range.SerializeAsString());
   rows.emplace_back(keys::RangeIdCounter(), Counter(ranges.back().range_id()));
   return rows;
 }

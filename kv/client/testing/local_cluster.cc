@@ -43,8 +43,8 @@ class LocalCluster::Client : public BatchChannel {
   Fates fates_;
 };
 
-LocalCluster::LocalCluster(Executor* executor, std::vector<std::string> split_keys, uint64_t seed)
-    : executor_(executor), random_(seed), clock_(&executor->clock(), kDefaultMaxOffset), ctx_(Context::Background(executor)) {
+LocalCluster::LocalCluster(Executor* executor, std::vector<std::string> split_keys, uint64_t seed, LoadSplitOptions load_split)
+    : executor_(executor), load_split_(load_split), random_(seed), clock_(&executor->clock(), kDefaultMaxOffset), ctx_(Context::Background(executor)) {
   auto engine = storage::OpenModelEngine(&random_, &disk_);
   CHECK_OK(engine.status());
   engine_ = *std::move(engine);
@@ -52,7 +52,8 @@ LocalCluster::LocalCluster(Executor* executor, std::vector<std::string> split_ke
 
   std::vector<std::string> starts = {"", keys::SystemStart(), "\xfe"};
   for (std::string& key : split_keys) starts.push_back(std::move(key));
-  storage::WriteBatch meta;
+  storage::WriteBatch rows;
+  std::map<RangeId, mvcc::Stats> stats;
   std::vector<v1::RangeDescriptor> ranges;
   for (size_t i = 0; i < starts.size(); ++i) {
     v1::RangeDescriptor& range = ranges.emplace_back();
@@ -66,13 +67,16 @@ LocalCluster::LocalCluster(Executor* executor, std::vector<std::string> split_ke
     replica->set_store_id(1);
     replica->set_replica_id(1);
     range.set_next_replica_id(2);
-    mvcc::PutCommitted(&meta, keys::Meta2Key(range.end_key()), range.SerializeAsString(), clock_.Now(), nullptr);
+    mvcc::PutCommitted(&rows, keys::AddressKey(range.start_key(), range.end_key()), range.SerializeAsString(), clock_.Now(), &stats[keys::kMetaRange]);
   }
   std::string counter;
   AppendFixed64(&counter, starts.size());
-  mvcc::PutCommitted(&meta, keys::RangeIdCounter(), counter, clock_.Now(), nullptr);
-  CHECK_OK(engine_->Write(meta));
-  for (v1::RangeDescriptor& range : ranges) AddRange(std::move(range));
+  mvcc::PutCommitted(&rows, keys::RangeIdCounter(), counter, clock_.Now(), &stats[keys::kSystemRange]);
+  CHECK_OK(engine_->Write(rows));
+  for (v1::RangeDescriptor& range : ranges) {
+    const mvcc::Stats held = stats[range.range_id()];
+    AddRange(std::move(range), held);
+  }
 }
 
 LocalCluster::~LocalCluster() {
@@ -95,6 +99,8 @@ void LocalCluster::AddRange(v1::RangeDescriptor descriptor, const mvcc::Stats& s
   ReplicaDeps deps;
   deps.executor = executor_;
   deps.sender = &internal_->sender();
+  deps.load_split = load_split_;
+  deps.on_busy = [this](RangeId range, std::string key) { on_busy(range, std::move(key)); };
   deps.node_address = [](uint64_t node) { return node == 1 ? std::string("n1") : std::string(); };
   deps.local_ranges = [this](std::string_view key, std::string_view end_key) {
     std::vector<v1::RangeDescriptor> found;

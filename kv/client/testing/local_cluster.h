@@ -34,7 +34,7 @@ using Fates = std::function<CallFate(const v1::BatchRequest&)>;
 
 class LocalCluster : public BatchChannel {
  public:
-  LocalCluster(Executor* executor, std::vector<std::string> split_keys, uint64_t seed = 1);
+  LocalCluster(Executor* executor, std::vector<std::string> split_keys, uint64_t seed = 1, LoadSplitOptions load_split = {});
   ~LocalCluster() override;
 
   Task<CallResult> Call(const Context& ctx, std::string address, const v1::BatchRequest& batch) override;
@@ -62,6 +62,7 @@ class LocalCluster : public BatchChannel {
   bool only_commits = false;        // the two above wait for a batch with end_txn
   Duration latency = Duration::zero();  // of every call
   std::function<void(LocalGroup&)> on_applied;  // after each entry of any range
+  std::function<void(RangeId, std::string)> on_busy = [](RangeId, std::string) {};
   uint64_t calls = 0;
   size_t largest_call = 0;          // bytes
   std::string last_call;            // what the last batch consisted of: "check get put end_txn"
@@ -72,6 +73,7 @@ class LocalCluster : public BatchChannel {
   void EndRange(const MergeTrigger& merge);
 
   Executor* executor_;
+  const LoadSplitOptions load_split_;
   SeededRandom random_;
   storage::ModelDisk disk_;
   std::unique_ptr<storage::Engine> engine_;
