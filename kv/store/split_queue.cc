@@ -7,8 +7,8 @@
 #include "base/status_macros.h"
 #include "kv/api/error.h"
 #include "kv/api/request.h"
+#include "kv/keys/keys.h"
 #include "kv/storage/data_key.h"
-#include "tenant/tenant.h"
 
 namespace insula::kv {
 namespace {
@@ -18,14 +18,14 @@ constexpr Duration kFirstRetry = std::chrono::seconds(1);
 constexpr int kMaxFailures = 6;  // in a row; then the range waits for its next write
 constexpr int kRowsPerLook = 2000;
 
-bool IsOfKeyspace(const v1::RangeDescriptor& range) { return KeyspaceOf(range.start_key()).has_value(); }
-
 }  // namespace
 
 Task<absl::StatusOr<std::string>> FindMiddle(const Context& ctx, storage::Engine& engine, const v1::RangeDescriptor& range, int64_t total_bytes) {
   auto reader = engine.NewSnapshot();
   const std::string start = range.start_key();
   auto it = reader->NewIterator({.lower = storage::DataKeyBound(start), .upper = range.end_key().empty() ? "" : storage::DataKeyBound(range.end_key())});
+  const std::string least = keys::NextSplitKey(start);
+  auto fits = [&](std::string_view key) { return key >= least && key.size() <= kMaxSplitKeyBytes; };
   std::string first, last;  // rows' keys
   int64_t seen = 0, before_last = 0;
   int rows = 0;
@@ -33,9 +33,9 @@ Task<absl::StatusOr<std::string>> FindMiddle(const Context& ctx, storage::Engine
     std::string_view key = storage::UserKey(it->key());
     if (rows == 0) first.assign(key);
     if (key != last) {
-      if (rows > 0 && seen >= total_bytes / 2) {
+      if (rows > 0 && seen >= total_bytes / 2 && fits(key)) {
         // In front of the row that lies over the middle, or behind it.
-        const bool in_front = last != first && last > start && total_bytes / 2 - before_last < seen - total_bytes / 2;
+        const bool in_front = last != first && fits(last) && total_bytes / 2 - before_last < seen - total_bytes / 2;
         co_return in_front ? last : std::string(key);
       }
       last.assign(key);
@@ -45,7 +45,7 @@ Task<absl::StatusOr<std::string>> FindMiddle(const Context& ctx, storage::Engine
     if (++rows % kRowsPerLook == 0) CO_RETURN_IF_ERROR(co_await ctx.Yield());
   }
   CO_RETURN_IF_ERROR(it->status());
-  if (last == first || last <= start) co_return absl::NotFoundError("the range holds one row");
+  if (last == first || !fits(last)) co_return absl::NotFoundError("the range holds one row");
   co_return last;  // more than half of it lies in the last row
 }
 
@@ -57,14 +57,13 @@ bool SplitQueue::TooLarge(const RangeGroup& group) const {
 }
 
 void SplitQueue::Look(const RangeGroup& group) {
-  if (!TooLarge(group) || entries_.contains(group.range_id()) || !IsOfKeyspace(group.descriptor())) return;
+  if (!TooLarge(group) || entries_.contains(group.range_id())) return;
   entries_[group.range_id()].due = executor_->Now();
   changed_.NotifyAll();
 }
 
 void SplitQueue::Busy(RangeId range, std::string key) {
-  const RangeGroup* group = find_(range);
-  if (group == nullptr || !IsOfKeyspace(group->descriptor())) return;
+  if (find_(range) == nullptr || !keys::MaySplitAt(key) || key.size() > kMaxSplitKeyBytes) return;
   Entry& entry = entries_[range];
   if (entry.key.empty() && entry.due != MonoTime{}) return;  // it is about to be split anyway
   entry = {.due = executor_->Now(), .key = std::move(key)};

@@ -3,11 +3,11 @@
 //   an entry was applied, a lease came ─► larger than allowed, lease here? ─► queue ─► a key in the middle of its bytes ─► AdminSplit
 //   a range found out that it is busy, and where (kv/replica/range_load.h) ──┘
 //
-// Only ranges of keyspaces are split here; the meta range and the system range stay whole. A range that is one row, however large, has no
-// middle: it is looked at again when it has grown.
+// The meta ranges and the system's are split like others, where they may be (keys::MaySplitAt). A range that is one row, however large, has
+// no middle: it is looked at again when it has grown.
 // Invariants:
 //   S1  A range that is not written to leaves the queue, split or not, and an empty queue has no timer: at rest it costs nothing.
-//   S2  The key is that of a row in the range, above its start. Rows lie in one key each, so none is cut.
+//   S2  The key is that of a row in the range, above its start, or where what must stay together ends. Rows lie in one key each, so none is cut.
 // Loop thread only.
 #ifndef INSULA_KV_STORE_SPLIT_QUEUE_H_
 #define INSULA_KV_STORE_SPLIT_QUEUE_H_
@@ -76,7 +76,8 @@ class SplitQueue {
   Counters counters_;
 };
 
-// The key of the row in front of which the bytes that the engine holds of `range` are halved best. kNotFound: there is none above its start.
+// The key of the row in front of which the bytes that the engine holds of `range` are halved best, of those that a range may begin with.
+// kNotFound: there is none above its start.
 Task<absl::StatusOr<std::string>> FindMiddle(const Context& ctx, storage::Engine& engine, const v1::RangeDescriptor& range, int64_t total_bytes);
 
 }  // namespace insula::kv

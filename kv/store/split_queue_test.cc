@@ -7,6 +7,7 @@
 
 #include "base/async/task_group.h"
 #include "base/strings.h"
+#include "kv/api/request.h"
 #include "kv/api/testing/test_loop.h"
 #include "kv/client/database.h"
 #include "kv/client/testing/local_cluster.h"
@@ -98,11 +99,57 @@ TEST_F(SplitQueueTest, ARangeOfOneRowIsLeftWholeUntilItHasAnother) {
   EXPECT_EQ(cluster_.group_of(Key(6)).descriptor().start_key(), Key(6));
 }
 
-TEST_F(SplitQueueTest, TheSystemRangeStaysWhole) {
-  const size_t ranges = cluster_.range_count();
+TEST_F(SplitQueueTest, TheSystemRangeIsCutBehindItsCounters) {
   for (uint64_t i = 0; i < 30; ++i) Put(keys::SystemKey(keys::SystemTable::kUsage, i), 1000);
   loop_.RunFor(1min);
-  EXPECT_EQ(cluster_.range_count(), ranges);
+  EXPECT_GE(queue_.counters().by_size, 3u);
+  EXPECT_EQ(queue_.counters().failures, 0u);
+  // The middle of what lies below is no place.
+  for (uint64_t i = 0; i < 30; ++i) Put(keys::SystemKey(keys::SystemTable::kNodeAddress, i), 1000);
+  loop_.RunFor(1min);
+  EXPECT_EQ(queue_.counters().failures, 0u);
+  EXPECT_EQ(queue_.size(), 0u);
+  for (const std::string& key : {keys::SystemKey(keys::SystemTable::kNodeAddress, 29), keys::RangeIdCounter(), keys::KeyspaceCounter(), keys::TenantCounter()}) {
+    EXPECT_EQ(cluster_.group_of(key).range_id(), keys::kSystemRange);
+  }
+  EXPECT_EQ(cluster_.group_of(keys::TenantCounter()).descriptor().end_key(), keys::SystemKey(keys::SystemTable::kUsage, 0));
+  queue_.Busy(keys::kSystemRange, keys::RangeIdCounter());
+  EXPECT_EQ(queue_.size(), 0u);
+}
+
+TEST_F(SplitQueueTest, MetaRangesAreCutAndRangeOneKeepsWhatTheyAreFoundBy) {
+  for (uint64_t i = 0; i < 120; ++i) {
+    v1::BatchResponse split = loop_.Run(db_->sender().Send(loop_.ctx(), SplitBatch(Key(i * 37 % 120))));
+    ASSERT_FALSE(split.has_error()) << split.ShortDebugString();
+  }
+  loop_.RunFor(1min);
+  EXPECT_GE(queue_.counters().by_size, 2u);
+  EXPECT_EQ(queue_.counters().failures, 0u);
+  EXPECT_EQ(cluster_.group_of(keys::Meta1Key("")).range_id(), keys::kMetaRange);
+  EXPECT_NE(cluster_.group_of(keys::Meta2Key("")).range_id(), keys::kMetaRange);
+  EXPECT_EQ(cluster_.pending_addresses(), 0u);
+  auto fresh = cluster_.NewDatabase();
+  for (uint64_t i = 0; i < 120; ++i) {
+    auto found = loop_.Run(fresh->sender().Locate(loop_.ctx(), Key(i) + "x"));
+    ASSERT_TRUE(found.ok()) << found.status();
+    EXPECT_EQ(found->start_key(), Key(i));
+  }
+  // A meta range of meta1 alone is whole, however much is asked of it.
+  queue_.Busy(keys::kMetaRange, keys::Meta1Key(keys::Meta2Key("a")));
+  EXPECT_EQ(queue_.size(), 0u);
+}
+
+TEST_F(SplitQueueTest, ARowWhoseKeyIsTooLongForAnAddressIsNoPlaceToCut) {
+  for (uint64_t i = 0; i < 6; ++i) Put(Key(1) + std::string(kMaxKeyBytes - Key(1).size(), static_cast<char>('a' + i)), 100);
+  loop_.RunFor(1min);
+  EXPECT_EQ(queue_.counters().by_size + queue_.counters().failures, 0u);
+  Put(Key(2), 30'000);
+  loop_.RunFor(1min);
+  EXPECT_EQ(queue_.counters().failures, 0u);
+  EXPECT_EQ(cluster_.group_of(Key(2)).descriptor().start_key(), Key(2));
+  EXPECT_EQ(cluster_.pending_addresses(), 0u);
+  v1::BatchResponse split = loop_.Run(db_->sender().Send(loop_.ctx(), SplitBatch(Key(1) + std::string(kMaxKeyBytes - Key(1).size(), 'c'))));
+  EXPECT_TRUE(split.error().has_invalid()) << split.ShortDebugString();
 }
 
 TEST_F(SplitQueueTest, ABusyRangeIsCutWhereItSays) {
