@@ -5,6 +5,7 @@
 
 #include "base/strings.h"
 #include "kv/api/request.h"
+#include "kv/keys/keys.h"
 
 namespace insula::simtest {
 namespace {
@@ -17,6 +18,7 @@ constexpr int kJoining = 2;
 
 bool CutsIn(uint64_t seed) { return SeededRandom(seed ^ 0x59595959ull).Chance(0.5); }
 bool MovesIn(uint64_t seed) { return kMoves && SeededRandom(seed ^ 0x6d6d6d6dull).Chance(0.4); }
+bool MetaIn(uint64_t seed) { return SeededRandom(seed ^ 0x4d4d4d4dull).Chance(0.4); }
 bool PlacesIn(uint64_t seed) { return kPlacement && SeededRandom(seed ^ 0x7c7c7c7cull).Chance(0.3); }
 
 // In seconds what else takes minutes, and so that little is enough to be moved.
@@ -68,6 +70,12 @@ void RangeNemesis::Tune(uint64_t seed, ClusterOptions* options) {
 
 RangeNemesis::RangeNemesis(SimCluster* cluster, uint64_t seed, std::function<std::string(Random&)> random_key)
     : cluster_(cluster), random_(seed ^ 0x5b5b5b5bull), random_key_(std::move(random_key)), interval_(Duration(100'000'000 + random_.Uniform(1'500'000'000))) {
+  if (MetaIn(seed)) {
+    random_key_ = [inner = std::move(random_key_), own = SeededRandom(seed ^ 0x4e4e4e4eull)](Random& random) mutable {
+      std::string key = inner(random);
+      return own.Chance(0.25) ? kv::keys::Meta2Key(key) : key;
+    };
+  }
   if (CutsIn(seed)) AddCuts();
   if (MovesIn(seed)) AddMoves();
   places_ = PlacesIn(seed);

@@ -1,7 +1,7 @@
 // What happens to ranges while they are worked with: they are cut and joined, on request and (in half of the seeds that have any of it) by
 // the stores themselves, which then think of a few thousand bytes as large; their replicas and leases move between five nodes, as
 // operators and queues would have it; and in some seeds the stores' own queues move them, while nodes stay away for longer than a store is
-// waited for, or give their leases away.
+// waited for, or give their leases away. In some seeds it happens to the ranges of addresses, too.
 //
 //   RangeNemesis::Tune(seed, &cluster_options);
 //   RangeNemesis nemesis(&cluster, seed, random_key);

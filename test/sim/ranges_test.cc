@@ -13,6 +13,7 @@
 #include "kv/api/request.h"
 #include "kv/client/database.h"
 #include "kv/keys/keys.h"
+#include "proto/tenant/admin.pb.h"
 #include "tenant/tenant.h"
 #include "test/sim/cluster.h"
 
@@ -137,6 +138,84 @@ TEST_F(RangesTest, WhoeverLeadsTheSystemRangeNextGoesOnWithTheKeyspaces) {
       EXPECT_EQ(range->end_key(), KeyspacePrefix(keyspace + 1));
     }
   }
+}
+
+TEST_F(RangesTest, MetaRangesAreSplitAndMovedAndEveryClientFindsItsWay) {
+  constexpr uint64_t kKeyspace = 30, kOther = 29;
+  constexpr uint64_t kTenant = 7;
+  cluster_.emplace(ClusterOptions{.seed = 2, .joining_nodes = 2});
+  ASSERT_TRUE(cluster_->Start().ok());
+  auto send = [&](kv::v1::BatchRequest batch) {
+    absl::Status done = sim().Run(
+        cluster_->client(),
+        [&](Context ctx) -> Task<absl::Status> {
+          kv::v1::BatchResponse response = co_await cluster_->database()->sender().Send(ctx, batch);
+          co_return response.has_error() ? kv::FromKvError(response.error()) : absl::OkStatus();
+        },
+        60s);
+    EXPECT_TRUE(done.ok()) << done;
+  };
+  tenant::v1::TenantRecord record;
+  record.set_id(kTenant);
+  record.set_keyspace_id(kKeyspace);
+  record.set_state(tenant::v1::ACTIVE);
+  record.set_generation(1);
+  ASSERT_TRUE(Put(kv::keys::SystemKey(kv::keys::SystemTable::kTenant, kTenant), record.SerializeAsString()).ok());
+  for (uint64_t i = 0; i < 30; ++i) send(kv::SplitBatch(Row(kKeyspace, i)));
+  const std::vector<std::string> metas = {kv::keys::Meta2Start(), kv::keys::Meta2Key(KeyspacePrefix(kOther)), kv::keys::Meta2Key(Row(kKeyspace, 4)), kv::keys::LookupStart(Row(kKeyspace, 11)),
+                                          kv::keys::Meta2Key(Row(kKeyspace, 20))};
+  for (const std::string& key : metas) send(kv::SplitBatch(key));
+  // And system tables, above the counters.
+  send(kv::SplitBatch(kv::keys::SystemKey(kv::keys::SystemTable::kTenant)));
+  // The leases lie on different nodes; one meta range goes to the nodes that joined.
+  for (size_t i = 0; i < metas.size(); ++i) {
+    kv::v1::BatchRequest transfer = kv::NewBatch();
+    transfer.add_requests()->mutable_admin_transfer_lease()->set_key(metas[i]);
+    transfer.mutable_requests(0)->mutable_admin_transfer_lease()->set_store_id(1 + i % 3);
+    send(std::move(transfer));
+  }
+  for (uint64_t store : {uint64_t{4}, uint64_t{5}}) {
+    kv::v1::BatchRequest move = kv::NewBatch();
+    auto* change = move.add_requests()->mutable_admin_change_replicas();
+    change->set_key(metas[3]);
+    change->add_add()->set_node_id(store);
+    change->mutable_add(0)->set_store_id(store);
+    change->add_remove()->set_node_id(store - 3);
+    change->mutable_remove(0)->set_store_id(store - 3);
+    send(std::move(move));
+  }
+  sim().RunFor(5s);
+  SimProcess* pod = sim().AddProcess("pod");
+  const PeerIdentity identity = {.common_name = StrCat(kTenant), .organizational_unit = "Tenants", .uris = {StrCat("insula://tenant/", kTenant, "/generation/1")}, .address = ""};
+  auto check = [&](SimProcess* process) {
+    absl::Status found = sim().Run(
+        process,
+        [&](Context ctx) -> Task<absl::Status> {
+          for (uint64_t i = 0; i < 30; ++i) {
+            SimCluster::DatabaseOf(process)->sender().cache().Evict(Row(kKeyspace, i));
+            CO_ASSIGN_OR_RETURN(auto range, co_await SimCluster::DatabaseOf(process)->sender().Locate(ctx, Row(kKeyspace, i) + "x"));
+            EXPECT_EQ(range.start_key(), Row(kKeyspace, i));
+            auto txn = SimCluster::DatabaseOf(process)->Begin({});
+            txn->Put(Row(kKeyspace, i), "v");
+            CO_RETURN_IF_ERROR(co_await txn->Commit(ctx));
+          }
+          co_return absl::OkStatus();
+        },
+        60s);
+    EXPECT_TRUE(found.ok()) << found;
+  };
+  pod->Boot([&](SimProcess& p) { return cluster_->MakeClient(p, identity); });
+  check(pod);
+  check(cluster_->client());
+  // A node that has just started, and whoever leads then.
+  for (int node = 0; node < 2; ++node) {
+    cluster_->Crash(node);
+    check(pod);
+    cluster_->Restart(node);
+    sim().RunFor(5s);
+  }
+  check(cluster_->client());
+  EXPECT_EQ(cluster_->CompareReplicas(), "");
 }
 
 TEST_F(RangesTest, ARangeThatGrowsIsSplitAndNoKeyspaceIsTouchedByAnother) {
