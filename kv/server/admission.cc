@@ -15,20 +15,28 @@ struct Admission::Share {
   Share(TenantId tenant, const AdmissionOptions& options, ServerMetrics* metrics, MonoTime now)
       : tenant(tenant),
         flow(tenant),
+        writes(tenant),
         bucket(options.rate_ru * kMilliRuPerRu, options.burst_ru * kMilliRuPerRu, now),
         throttled(metrics->throttled->With({StrCat(tenant)})),
+        writes_held_back(metrics->writes_held_back->With({StrCat(tenant)})),
         pushed_back(metrics->pushed_back->With({StrCat(tenant)})),
         request_units(metrics->request_units->With({StrCat(tenant)})) {
-    flow.set_weight(options.weight);
+    SetWeight(options.weight);
+  }
+  void SetWeight(uint32_t weight) {
+    flow.set_weight(weight);
+    writes.set_weight(weight);
   }
 
   const TenantId tenant;
-  FairQueue::Flow flow;
+  FairQueue::Flow flow;    // in what the loop does
+  FairQueue::Flow writes;  // in what the disk takes
   TokenBucket bucket;
   uint64_t bytes = 0;
   size_t batches = 0;
   size_t streams = 0;
   metrics::Counter* throttled;
+  metrics::Counter* writes_held_back;
   metrics::Counter* pushed_back;
   metrics::Counter* request_units;
 };
@@ -39,8 +47,13 @@ struct Admission::Waiter : FairQueue::Item {
   Share* share = nullptr;
 };
 
-Admission::Admission(Executor* executor, ServerMetrics* metrics, AdmissionOptions options)
-    : executor_(executor), metrics_(metrics), options_(std::move(options)), last_forgetting_(executor->Now()), tasks_(Context::Background(executor)) {
+Admission::Admission(Executor* executor, ServerMetrics* metrics, AdmissionOptions options, WriteGate::Pressure disk)
+    : executor_(executor),
+      metrics_(metrics),
+      options_(std::move(options)),
+      last_forgetting_(executor->Now()),
+      writes_(executor, metrics, std::move(disk), options_.writes),
+      tasks_(Context::Background(executor)) {
   tasks_.Spawn(Turns());
 }
 Admission::~Admission() = default;
@@ -180,6 +193,17 @@ Task<void> Admission::Turns() {
   }
 }
 
+// ------------------------------------------------------------------------------------------------------------------ writes
+
+bool Admission::TryWrite(Share& share, uint64_t bytes) { return writes_.TryPass(&share.writes, bytes); }
+
+Task<absl::Status> Admission::WaitToWrite(Context ctx, std::shared_ptr<Share> share, uint64_t bytes, int priority) {
+  share->writes_held_back->Increment();
+  co_return co_await writes_.Wait(ctx, &share->writes, bytes, priority);
+}
+
+void Admission::ChargeWrite(Share& share, uint64_t bytes) { writes_.Charge(&share.writes, bytes); }
+
 // ----------------------------------------------------------------------------------------------------------------- tenants
 
 void Admission::SetShare(TenantId tenant, const insula::tenant::v1::NodeShare& wanted) {
@@ -189,7 +213,7 @@ void Admission::SetShare(TenantId tenant, const insula::tenant::v1::NodeShare& w
   // Above this nobody is ever held back; it keeps sums from overflowing.
   constexpr uint64_t kMostRu = uint64_t{1} << 32;
   auto or_default = [kMostRu](uint64_t value, int64_t fallback) { return value == 0 ? fallback : static_cast<int64_t>(std::min(value, kMostRu)); };
-  share.flow.set_weight(wanted.weight() == 0 ? options_.weight : wanted.weight());
+  share.SetWeight(wanted.weight() == 0 ? options_.weight : wanted.weight());
   share.bucket.SetLimits(or_default(wanted.rate_ru(), options_.rate_ru) * kMilliRuPerRu, or_default(wanted.burst_ru(), options_.burst_ru) * kMilliRuPerRu, executor_->Now());
 }
 
@@ -201,6 +225,7 @@ void Admission::TurnAway(TenantId tenant, const absl::Status& why) {
     waiter->status = why;
     waiter->done.Set();
   }
+  writes_.TurnAway(&share->writes, why);
 }
 
 }  // namespace insula::kv

@@ -2,6 +2,9 @@
 //
 //   batch ─► bounds? ─ no ─► refused: Unavailable, come back later
 //              │ yes
+//              ▼
+//          it writes, and the disk does not keep up? ─ yes ─► waits for a part of what the disk takes (WriteGate)
+//              │ no
 //              ▼            room in this turn of the loop, nothing of the tenant waits, and
 //          TryAdmit ─ yes ─ tokens in its bucket, or nobody waits and half the turn is free ──► begins at once
 //              │ no
@@ -19,7 +22,7 @@
 //   A3  Batches and bytes under way (waiting, running, answers not sent) and streams are bounded per tenant, bytes per node, too.
 //       Batches that end a transaction may use a reserve on top.
 //   A4  The system's own batches never wait; they take from tenants at most half of a turn.
-// Not seen here: the disk. What is slow there bounds a tenant by A3 only.
+//   A5  While the store's disk does not keep up, what tenants write waits before its turn (write_gate.h), and what they read does not.
 // Loop thread only.
 #ifndef INSULA_KV_SERVER_ADMISSION_H_
 #define INSULA_KV_SERVER_ADMISSION_H_
@@ -39,6 +42,7 @@
 #include "base/runtime/executor.h"
 #include "kv/server/fair_queue.h"
 #include "kv/server/server_metrics.h"
+#include "kv/server/write_gate.h"
 #include "proto/tenant/admin.pb.h"
 #include "tenant/cost_model.h"
 #include "tenant/tenant.h"
@@ -58,6 +62,7 @@ struct AdmissionOptions {
   size_t tenant_batches = 10'000;
   size_t tenant_streams = 1024;
   Duration retry_after = 20ms;
+  WriteGateOptions writes;
 };
 
 class Admission {
@@ -81,6 +86,11 @@ class Admission {
     bool TryAdmit(MilliRu cost) { return admission_->TryAdmit(*share_, cost); }
     // Waits for its turn. Not OK: the context ended, or the tenant was turned away meanwhile; it has left the queue.
     Task<absl::Status> Admit(Context ctx, MilliRu cost, int priority) { return admission_->Wait(std::move(ctx), share_, cost, priority); }
+    // The same for what it writes, as far as the disk goes; to be asked before its turn.
+    bool TryWrite(uint64_t bytes) { return admission_->TryWrite(*share_, bytes); }
+    Task<absl::Status> AdmitWrite(Context ctx, uint64_t bytes, int priority) { return admission_->WaitToWrite(std::move(ctx), share_, bytes, priority); }
+    // It writes so much in any case.
+    void ChargeWrite(uint64_t bytes) { admission_->ChargeWrite(*share_, bytes); }
     // It cost so much more than was said.
     void Charge(MilliRu cost) { admission_->Charge(*share_, cost); }
     // Holds so many bytes from now on: the answer in place of the request.
@@ -110,7 +120,7 @@ class Admission {
   };
 
   // Outlives all streams and batches.
-  Admission(Executor* executor, ServerMetrics* metrics, AdmissionOptions options = {});
+  Admission(Executor* executor, ServerMetrics* metrics, AdmissionOptions options = {}, WriteGate::Pressure disk = [] { return 0.0; });
   ~Admission();
 
   // kUnavailable (KV error) when the tenant has too many.
@@ -124,6 +134,7 @@ class Admission {
 
   const CostModel& cost_model() const { return options_.cost; }
   size_t queued() const { return queue_.size(); }
+  const WriteGate& writes() const { return writes_; }
   uint64_t bytes() const { return bytes_; }
   size_t tenants() const { return shares_.size(); }
 
@@ -134,6 +145,9 @@ class Admission {
   bool TryAdmit(Share& share, MilliRu cost);
   Task<absl::Status> Wait(Context ctx, std::shared_ptr<Share> share, MilliRu cost, int priority);
   void Charge(Share& share, MilliRu cost);
+  bool TryWrite(Share& share, uint64_t bytes);
+  Task<absl::Status> WaitToWrite(Context ctx, std::shared_ptr<Share> share, uint64_t bytes, int priority);
+  void ChargeWrite(Share& share, uint64_t bytes);
   absl::Status PushBack(Share& share, const char* what);
   void Spent(MilliRu cost);
   Task<void> Turns();
@@ -147,6 +161,7 @@ class Admission {
   std::map<TenantId, std::shared_ptr<Share>> shares_;
   MonoTime last_forgetting_;
   FairQueue queue_;
+  WriteGate writes_;
   uint64_t bytes_ = 0;
   MilliRu spent_ = 0;         // of this turn, by tenants
   MilliRu system_spent_ = 0;  // and by the system

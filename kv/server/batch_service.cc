@@ -65,9 +65,19 @@ bool IsLookupElsewhere(const v1::BatchResponse& response) {
 
 KvWork WorkOf(const v1::BatchRequest& batch, uint64_t bytes) {
   KvWork work;
-  for (const v1::Request& request : batch.requests()) ++(FlagsOf(request) & kWrites ? work.write_requests : work.read_requests);
+  for (const v1::Request& request : batch.requests()) {
+    ++(FlagsOf(request) & kWrites ? work.write_requests : work.read_requests);
+    // The node resolves what the transaction left behind, on the tenant's account.
+    if (request.has_end_txn() && !request.end_txn().one_phase()) work.write_requests += request.end_txn().lock_spans_size() + request.end_txn().in_flight_size();
+  }
   if (work.write_requests > 0) work.write_bytes = bytes;
   return work;
+}
+
+bool IsOnePhase(const v1::BatchRequest& batch) {
+  if (batch.requests_size() == 0) return false;
+  const v1::Request& last = batch.requests(batch.requests_size() - 1);
+  return last.has_end_txn() && last.end_txn().one_phase();
 }
 
 bool IsFinishing(const v1::BatchRequest& batch) {
@@ -180,11 +190,10 @@ class BatchService::Session {
       call.held.Charge(CostOf(model, {}));
       co_return ErrorResponse(allowed);
     }
-    const MilliRu cost = CostOf(model, WorkOf(batch, call.bytes));
-    const bool admitted = call.held.TryAdmit(cost);
-    if (!admitted || AnswersPileUp(batch)) {
-      absl::Status turn = co_await WaitForTurn(ctx, call, batch, admitted ? 0 : cost);
-      if (!turn.ok()) co_return ErrorResponse(turn);
+    bool waited = false;
+    absl::Status turn = co_await AwaitTurn(ctx, call, batch, &waited);
+    if (!turn.ok()) co_return ErrorResponse(turn);
+    if (waited) {
       // Meanwhile the tenant may have lost its place.
       scope = co_await Identify(ctx, batch);
       if (!scope.ok()) co_return ErrorResponse(scope.status());
@@ -213,16 +222,29 @@ class BatchService::Session {
   }
   bool AnswersPileUp(const v1::BatchRequest& batch) const { return unsent_bytes_ > kMaxUnsentBytes && !IsFinishing(batch); }
 
-  // Until the batch may begin: it is the tenant's turn (no cost: it has been), and answers of the stream are taken.
-  Task<absl::Status> WaitForTurn(const Context& ctx, Call& call, const v1::BatchRequest& batch, MilliRu cost) {
-    if (cost > 0) {
-      absl::Status turn = co_await call.held.Admit(ctx, cost, batch.header().priority());
-      // Turned away by the gate, or the context ended.
-      if (!turn.ok()) co_return ctx.done() ? turn : GateError(turn);
+  // Until the batch may begin: the disk takes what it writes, it is the tenant's turn, and answers of the stream are taken.
+  Task<absl::Status> AwaitTurn(const Context& ctx, Call& call, const v1::BatchRequest& batch, bool* waited) {
+    const KvWork work = WorkOf(batch, call.bytes);
+    // Others may wait for what ends a transaction. If all of it is in this batch, nobody does.
+    if (work.write_bytes > 0 && IsFinishing(batch) && !IsOnePhase(batch)) {
+      call.held.ChargeWrite(work.write_bytes);
+    } else if (work.write_bytes > 0 && !call.held.TryWrite(work.write_bytes)) {
+      *waited = true;
+      CO_RETURN_IF_ERROR(TurnError(ctx, co_await call.held.AdmitWrite(ctx, work.write_bytes, batch.header().priority())));
     }
-    while (AnswersPileUp(batch)) CO_RETURN_IF_ERROR(co_await room_.Wait(ctx));
+    const MilliRu cost = CostOf(service_->admission_->cost_model(), work);
+    if (!call.held.TryAdmit(cost)) {
+      *waited = true;
+      CO_RETURN_IF_ERROR(TurnError(ctx, co_await call.held.Admit(ctx, cost, batch.header().priority())));
+    }
+    while (AnswersPileUp(batch)) {
+      *waited = true;
+      CO_RETURN_IF_ERROR(co_await room_.Wait(ctx));
+    }
     co_return absl::OkStatus();
   }
+  // A wait ended: turned away by the gate, or the context did.
+  static absl::Status TurnError(const Context& ctx, const absl::Status& turn) { return turn.ok() || ctx.done() ? turn : GateError(turn); }
 
   void Finish(Call call, v1::BatchResponse response) {
     running_.erase(call.id);

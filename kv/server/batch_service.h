@@ -77,6 +77,8 @@ class BatchService {
 
 // What `batch`, of so many bytes, is going to do, as far as can be said before.
 KvWork WorkOf(const v1::BatchRequest& batch, uint64_t bytes);
+// Whether it is all of a transaction: nothing of it was written before.
+bool IsOnePhase(const v1::BatchRequest& batch);
 // Whether others may wait for what the batch does: it ends a transaction, or keeps one alive.
 bool IsFinishing(const v1::BatchRequest& batch);
 

@@ -152,7 +152,8 @@ class BatchServiceTest : public testing::Test, protected BatchExecutor {
   ServerMetrics metrics_{&registry_};
   pb::TenantRecord record_;
   TenantGate gate_;
-  Admission admission_{&loop_, &metrics_};
+  double disk_pressure_ = 0;
+  Admission admission_{&loop_, &metrics_, {}, [this] { return disk_pressure_; }};
   DenialLog denials_{&loop_, &metrics_};
   FakeTransport transport_;
   BatchService service_{this, &gate_, &admission_, &denials_, &metrics_};
@@ -260,6 +261,42 @@ TEST_F(BatchServiceTest, ASuspensionReachesThoseInTheQueueToo) {
     for (auto& [id, answer] : wire.answers) refused += answer.error().has_stale_generation() ? 1 : 0;
     EXPECT_GE(refused, 200);
   });
+}
+
+TEST_F(BatchServiceTest, WhileTheDiskDoesNotKeepUpOnlyWhatIsWrittenWaits) {
+  disk_pressure_ = 1;
+  auto put = [](uint64_t id, bool one_phase) {
+    return Call(id, [one_phase](v1::BatchRequest* batch) {
+      batch->mutable_header()->mutable_txn()->mutable_meta()->set_id("0123456789abcdef");
+      auto* write = batch->add_requests()->mutable_put();
+      write->set_key(KeyspacePrefix(300) + "a");
+      write->set_value(std::string(1 << 20, 'v'));
+      if (one_phase) batch->add_requests()->mutable_end_txn()->set_one_phase(true);
+    });
+  };
+  Serve(Tenant(), [&](Wire& wire) -> Task<void> {
+    Send(wire, put(1, false));
+    Send(wire, put(2, true));  // nobody waits for it: it has no locks yet
+    Send(wire, Get(3));
+    Send(wire, Commit(4));
+    co_await AwaitAnswers(wire, 2);
+    EXPECT_TRUE(wire.answers.contains(3) && wire.answers.contains(4));
+    EXPECT_EQ(admission_.writes().queued(), 2u);
+    EXPECT_EQ(metrics_.writes_held_back->With({"7"})->value(), 2);
+    record_.set_state(pb::SUSPENDED);
+    gate_.Learn(record_);
+    co_await AwaitAnswers(wire, 4);
+    EXPECT_TRUE(wire.answers[1].error().has_stale_generation()) << "turned away while it waited";
+  });
+}
+
+TEST_F(BatchServiceTest, WhatATransactionLeavesToResolveIsPaidForAtItsEnd) {
+  v1::BatchRequest batch = NewBatch();
+  v1::EndTxnRequest* end = batch.add_requests()->mutable_end_txn();
+  for (int i = 0; i < 50; ++i) end->add_lock_spans()->set_key("k");
+  EXPECT_EQ(WorkOf(batch, 1000).write_requests, 51u);
+  end->set_one_phase(true);
+  EXPECT_EQ(WorkOf(batch, 1000).write_requests, 1u) << "its locks never come to be";
 }
 
 TEST_F(BatchServiceTest, RefusalsAreCountedAndLoggedWithBothIdentitiesAndNoKey) {

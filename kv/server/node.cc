@@ -82,7 +82,7 @@ class Node::Impl : private BatchExecutor, private SystemLeadership, private Node
         store_(runtime, &guarded_, std::move(engines), StoreOptionsFor(runtime)),
         tenants_(database_.get(), runtime.clock),
         gate_([this](const Context& read, TenantId id) { return tenants_.GetById(read, id); }),
-        admission_(runtime.executor, &metrics_),
+        admission_(runtime.executor, &metrics_, {}, [this] { return store_.started() ? store_.engine().figures().write_pressure : 0; }),
         batches_(this, &gate_, &admission_, &denials_, &metrics_),
         tenant_service_(&tenants_, this, transport),
         watch_(this, transport, OwnAddress(options_), &gate_),

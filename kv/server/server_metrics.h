@@ -13,6 +13,9 @@ struct ServerMetrics {
         throttled(registry->AddCounters("insula_kv_throttled_total", "Batches that waited for their turn, by tenant.", {"tenant"})),
         pushed_back(registry->AddCounters("insula_kv_pushed_back_total", "Batches and streams refused because the tenant had too much under way, by tenant.", {"tenant"})),
         request_units(registry->AddCounters("insula_kv_request_units_total", "Request units of the work taken on, by tenant.", {"tenant"})),
+        writes_held_back(registry->AddCounters("insula_kv_writes_held_back_total", "Batches that waited as the disk did not keep up, by tenant.", {"tenant"})),
+        write_limit(registry->AddGauge("insula_kv_write_limit_bytes_per_second", "What tenants may write while the disk does not keep up; 0: nothing is held back.")),
+        writes_waiting(registry->AddGauge("insula_kv_writes_waiting", "Batches that wait for the disk to keep up now.")),
         queue_wait(registry->AddHistogram("insula_kv_queue_wait_seconds", "How long batches that waited for their turn did so.")),
         queued(registry->AddGauge("insula_kv_queued_batches", "Batches that wait for their turn now.")),
         in_flight_bytes(registry->AddGauge("insula_kv_in_flight_bytes", "Bytes of tenants' batches and answers that are under way now.")) {}
@@ -22,6 +25,9 @@ struct ServerMetrics {
   metrics::Family<metrics::Counter>* throttled;
   metrics::Family<metrics::Counter>* pushed_back;
   metrics::Family<metrics::Counter>* request_units;
+  metrics::Family<metrics::Counter>* writes_held_back;
+  metrics::Gauge* write_limit;
+  metrics::Gauge* writes_waiting;
   metrics::Histogram* queue_wait;
   metrics::Gauge* queued;
   metrics::Gauge* in_flight_bytes;

@@ -92,6 +92,7 @@ struct EngineFigures {
   uint64_t compaction_written_bytes = 0;
   uint64_t stalls = 0;                    // times that writes were slowed down or stopped
   bool stalled = false;                   // they are stopped now
+  double write_pressure = 0;              // how near it is to that: at 1 it slows writes down by itself
 };
 
 class Engine {

@@ -329,6 +329,24 @@ TEST(Engine, RocksKeepsWhatWasFlushedAndRefusesNewerFormats) {
   EXPECT_EQ(OpenModelEngine(&r, &disk).status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
+TEST(Engine, SaysHowNearItIsToHoldingWritesBack) {
+  Folder folder;
+  World world;
+  auto engine = OpenRocksEngine(world.executor(), folder.path(), Small());
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  EXPECT_EQ((*engine)->figures().write_pressure, 0);
+  RunIn(world, [&](Context ctx) -> Task<void> {
+    for (uint64_t i = 1; i <= 3; ++i) {  // one more, and a compaction takes them
+      WriteBatch batch;
+      batch.Put(ColumnFamily::kData, DataKey("a", Timestamp{i}), "v");
+      EXPECT_TRUE((*engine)->Write(batch).ok());
+      EXPECT_TRUE((co_await (*engine)->Flush(ctx)).ok());
+    }
+  });
+  EXPECT_EQ((*engine)->figures().level0_files, 3u);
+  EXPECT_NEAR((*engine)->figures().write_pressure, 3.0 / 20, 1e-9) << "twenty files, and RocksDB slows writes down";
+}
+
 TEST(Engine, WhatIsTakenInTakesThePlaceOfItsSpansAndLasts) {
   World world;
   Folder folder;

@@ -146,6 +146,7 @@ class RocksIterator : public Iterator {
 // Point iterators are dear to make and cheap to refresh. Kept only while nothing was flushed: one that idles would pin old files.
 using PointPool = std::vector<std::unique_ptr<RocksIterator>>;
 constexpr size_t kPointPoolSize = 8;
+constexpr int kMostMemtables = 4;  // of a column family: one is written to, and writes slow down when as many others wait to be flushed
 
 class RocksReader : public Reader {
  public:
@@ -339,7 +340,7 @@ class RocksIngestion : public Ingestion {
 class RocksEngine : public Engine {
  public:
   RocksEngine(Executor* executor, std::shared_ptr<Database> database)
-      : executor_(executor), database_(std::move(database)), pool_(std::make_shared<PointPool>()) {
+      : executor_(executor), database_(std::move(database)), limits_(database_->db->GetOptions()), pool_(std::make_shared<PointPool>()) {
     write_.disableWAL = true;
   }
 
@@ -407,7 +408,25 @@ class RocksEngine : public Engine {
     out.stalled = db->GetIntProperty(Properties::kIsWriteStopped, &stopped) && stopped != 0;
     std::string files;
     if (db->GetProperty(database_->cf[0], Properties::kNumFilesAtLevelPrefix + "0", &files)) out.level0_files = std::strtoull(files.c_str(), nullptr, 10);
+    out.write_pressure = WritePressure();
     return out;
+  }
+  // Of all that RocksDB holds writes back for (its wiki: Write Stalls), the nearest.
+  double WritePressure() const {
+    using Properties = rocksdb::DB::Properties;
+    double pressure = 0;
+    for (rocksdb::ColumnFamilyHandle* cf : database_->cf) {
+      uint64_t full_memtables = 0, pending = 0;
+      std::string files;
+      database_->db->GetIntProperty(cf, Properties::kNumImmutableMemTable, &full_memtables);
+      database_->db->GetIntProperty(cf, Properties::kEstimatePendingCompactionBytes, &pending);
+      database_->db->GetProperty(cf, Properties::kNumFilesAtLevelPrefix + "0", &files);
+      auto nearer = [&](double now, double limit) { pressure = std::max(pressure, now / limit); };
+      nearer(static_cast<double>(full_memtables), kMostMemtables - 1);
+      nearer(static_cast<double>(pending), static_cast<double>(limits_.soft_pending_compaction_bytes_limit));
+      nearer(std::strtod(files.c_str(), nullptr), limits_.level0_slowdown_writes_trigger);
+    }
+    return pressure;
   }
   uint64_t ApproximateSize(std::string_view start, std::string_view end) override {
     std::string lower = DataKeyBound(start), upper = end.empty() ? std::string(1, '\xff') : std::string(end);
@@ -463,6 +482,7 @@ class RocksEngine : public Engine {
 
   Executor* executor_;
   std::shared_ptr<Database> database_;
+  const rocksdb::Options limits_;  // at which RocksDB holds writes back
   std::shared_ptr<PointPool> pool_;
   rocksdb::WriteOptions write_;
   uint64_t writes_ = 0;
@@ -491,7 +511,7 @@ rocksdb::ColumnFamilyOptions CfOptions(ColumnFamily cf, const RocksOptions& opti
   table.format_version = 5;
   out.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   out.write_buffer_size = cf == ColumnFamily::kData ? options.write_buffer_bytes : std::max<uint64_t>(options.write_buffer_bytes / 4, 1 << 20);
-  out.max_write_buffer_number = 4;
+  out.max_write_buffer_number = kMostMemtables;
   out.compression = FastCompression();
   out.level_compaction_dynamic_level_bytes = true;
   if (cf == ColumnFamily::kData) {
