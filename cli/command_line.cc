@@ -21,6 +21,13 @@ bool Parse(CLI::App& app, int argc, char** argv, int* exit_code) {
   }
 }
 
+CLI::App* AddClusterCommand(CLI::App& app, const char* name, const char* help, std::string* data, bool* json) {
+  CLI::App* sub = app.add_subcommand(name, help);
+  sub->add_option("--data", *data, "data folder of the cluster")->capture_default_str();
+  sub->add_flag("--json", *json, "print JSON");
+  return sub;
+}
+
 int Report(const absl::Status& status) {
   if (status.ok()) return kExitOk;
   std::cerr << "insula: " << std::string(status.message()) << std::endl;

@@ -28,6 +28,9 @@ inline constexpr int kExitUsage = 2;
 // Parses; true to go on. False: `*exit_code` says how to leave (help was printed, or a usage error).
 bool Parse(CLI::App& app, int argc, char** argv, int* exit_code);
 
+// A subcommand of `app` about a local cluster: --data for its folder (`*data` holds the default), and --json.
+CLI::App* AddClusterCommand(CLI::App& app, const char* name, const char* help, std::string* data, bool* json);
+
 // Prints "insula: MESSAGE" to standard error and gives kExitFailed; kExitOk for OK.
 int Report(const absl::Status& status);
 

@@ -88,9 +88,7 @@ int DebugCommand(int argc, char** argv) {
   using Run = Task<absl::Status> (*)(Context, NodeAdmin&, const DebugFlags&);
   Run run = nullptr;
   auto add = [&](const char* name, const char* help, Run what) {
-    CLI::App* sub = app.add_subcommand(name, help);
-    sub->add_option("--data", flags.data, "data folder of the cluster")->capture_default_str();
-    sub->add_flag("--json", flags.json, "print JSON");
+    CLI::App* sub = AddClusterCommand(app, name, help, &flags.data, &flags.json);
     sub->callback([&run, what] { run = what; });
     return sub;
   };

@@ -174,9 +174,7 @@ int TenantCommand(int argc, char** argv) {
   using Run = Task<absl::Status> (*)(Context, RealWorld&, LocalCluster&, const TenantFlags&);
   Run run = nullptr;
   auto add = [&](const char* name, const char* help, Run what, const char* positional) {
-    CLI::App* sub = app.add_subcommand(name, help);
-    sub->add_option("--data", flags.data, "data folder of the cluster")->capture_default_str();
-    sub->add_flag("--json", flags.json, "print JSON");
+    CLI::App* sub = AddClusterCommand(app, name, help, &flags.data, &flags.json);
     if (positional != nullptr) sub->add_option(positional, flags.cluster, name == std::string("create") ? "name: a-z, 0-9 and '-', beginning with a letter" : "NAME-ID, or NAME where unique")->required();
     sub->callback([&run, what] { run = what; });
     return sub;

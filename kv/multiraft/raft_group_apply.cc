@@ -114,7 +114,8 @@ Task<absl::Status> RaftGroup::IngestSnapshot(const Context& ctx, StagedSnapshot*
   for (const v1::RangeDescriptor& ended : host_->lifecycle().EndedBy(staged->descriptor)) {
     CHECK(announced.contains(ended.range_id())) << "range " << ended.range_id() << " ends without a redo record";
     staged->rows.Clear(RowsOfId(ended.range_id()));
-    // It may have become a part of a range that was split again: the other part is to come anew.
+    // It may have become a part of a range that was split again: the other part is to come anew. Ranges on a store never overlap, so of
+    // these and the replica itself (ClearSplitOff) only one can reach beyond the end.
     const std::string& end = staged->descriptor.end_key();
     if (!end.empty() && (ended.end_key().empty() || ended.end_key() > end)) {
       for (const RowSpan& span : RowsOfKeys(end, ended.end_key())) staged->rows.Clear(span);

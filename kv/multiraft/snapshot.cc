@@ -244,9 +244,9 @@ Task<absl::Status> SnapshotTransfer::Receive(Context ctx, v1::SnapshotHeader hea
   v1::SnapshotReply go;
   go.set_go(true);
   go.set_have_chunks(staged->rows.chunks());
-  CO_RETURN_IF_ERROR(co_await stream->Send(ctx, go.SerializeAsString()));
-  bool of_use = false;
-  absl::Status received = co_await ReceiveRows(ctx, staged.get(), stream, &of_use);
+  bool of_use = true;
+  absl::Status received = co_await stream->Send(ctx, go.SerializeAsString());
+  if (received.ok()) received = co_await ReceiveRows(ctx, staged.get(), stream, &of_use);
   if (gone()) co_return stopped;
   if (!received.ok()) {
     if (of_use && staged->rows.chunks() > 0) KeepPartial(header, std::move(staged));
