@@ -14,7 +14,7 @@ const std::vector<double>& PowersOfTwo() {
 
 constexpr const char* kMessageNames[kRaftMessageKinds] = {"append", "append_response", "heartbeat", "vote", "lease", "snapshot", "other"};
 constexpr const char* kQueueNames[kQueueKinds] = {"gc", "split", "merge", "replicate", "consistency", "presplit"};
-constexpr const char* kPlacementNames[kPlacementReasons] = {"none", "unfinished", "dead", "too_few", "decommission", "too_many", "lease_unwanted", "diversity", "load"};
+constexpr const char* kPlacementNames[kPlacementReasons] = {"none", "unfinished", "dead", "stopped", "too_few", "decommission", "too_many", "lease_unwanted", "diversity", "load"};
 constexpr const char* kRestartNames[kRestartReasons] = {"write_too_old", "refresh_failed", "pushed", "lock_lost", "async_write_failed", "deadline", "uncertain"};
 
 // Registers numbers of one store.

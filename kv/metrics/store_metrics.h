@@ -30,7 +30,7 @@ enum class QueueKind { kGc, kSplit, kMerge, kReplicate, kConsistency, kPresplit 
 inline constexpr int kQueueKinds = static_cast<int>(QueueKind::kPresplit) + 1;
 
 // Why a replica or a lease was moved: kv/placement's reasons, in its order.
-inline constexpr int kPlacementReasons = 9;
+inline constexpr int kPlacementReasons = 10;
 
 // Why a transaction was sent back to its client to try again.
 enum class RestartReason { kWriteTooOld, kRefreshFailed, kPushed, kLockLost, kAsyncWriteFailed, kDeadline, kUncertain };

@@ -81,6 +81,8 @@ class RangeLifecycle {
   virtual std::vector<v1::RangeDescriptor> EndedBy(const v1::RangeDescriptor& newer) = 0;
   // Their rows are gone: the replicas go.
   virtual void ForgetEnded(RangeId range) = 0;
+  // The range's replica here takes no part any more.
+  virtual void ReplicaStopped(RangeId range) = 0;
   // A message for a range that is not here. Null: drop it.
   virtual std::shared_ptr<RaftGroup> CreateForMessage(const v1::RaftEnvelope& envelope) = 0;
   // A message for a replica of a range with a higher id than the one here has: that one was removed, and another is to come.

@@ -76,6 +76,7 @@ void RaftGroup::Stop(const absl::Status& why) {
   progress_changed_.NotifyAll();
   evicted_changed_.NotifyAll();
   apply_idle_.NotifyAll();
+  host_->lifecycle().ReplicaStopped(range_);
 }
 
 Task<void> RaftGroup::Close() {

@@ -32,6 +32,7 @@ struct StoreView {
   double leases = 0;
   double batches_per_second = 0;  // of its leases
   double writes_per_second = 0;   // of its replicas
+  std::map<RangeId, ReplicaId> stopped;  // replicas there that take no part any more; 0: not known which
 };
 
 struct ClusterView {

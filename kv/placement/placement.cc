@@ -64,7 +64,7 @@ class Decider {
 
   bool HasTarget(StoreId without) const { return !Targets({without}).empty(); }
   bool QuorumStays(const std::vector<StoreId>& add, const std::vector<StoreId>& remove) const {
-    auto live = [&](const std::vector<StoreId>& stores) { return static_cast<size_t>(std::count_if(stores.begin(), stores.end(), [&](StoreId s) { return IsLive(cluster_.Find(s)); })); };
+    auto live = [&](const std::vector<StoreId>& stores) { return static_cast<size_t>(std::count_if(stores.begin(), stores.end(), [&](StoreId s) { return TakesPart(s); })); };
     const std::vector<StoreId> next = After(add, remove);
     return live(voters_) * 2 > voters_.size() && live(next) * 2 > next.size();  // P1
   }
@@ -80,6 +80,16 @@ class Decider {
   }
 
   // -- Stores --
+  // The range's replica there has stopped itself.
+  bool HasStopped(const StoreView* s) const {
+    if (s == nullptr || s->stopped.empty()) return false;
+    auto it = s->stopped.find(range_.descriptor->range_id());
+    if (it == s->stopped.end()) return false;
+    return std::any_of(range_.descriptor->replicas().begin(), range_.descriptor->replicas().end(),
+                       [&](const auto& r) { return r.store_id() == s->store_id && (it->second == 0 || it->second == r.replica_id()); });
+  }
+  bool TakesPart(StoreId id) const { return IsLive(cluster_.Find(id)) && !HasStopped(cluster_.Find(id)); }
+
   std::vector<const StoreView*> Sharing() const {
     std::vector<const StoreView*> out;
     for (const auto& [id, s] : cluster_.stores) {
@@ -166,11 +176,22 @@ class Decider {
     const bool cut_off = dead * 2 >= staying;  // P5
     for (StoreId id : voters_) {
       const StoreView* s = cluster_.Find(id);
+      if (HasStopped(s)) {
+        if (Action action = ReplaceStopped(id); action.kind != Kind::kNone) return action;
+        continue;
+      }
       if (!IsDead(s) || (cut_off && !IsLeaving(s))) continue;
       if (voters_.size() > static_cast<size_t>(options_.replicas) && QuorumStays({}, {id})) return {.kind = Kind::kChange, .why = Why::kDead, .remove = {id}};
       if (Action action = Replace(id, Why::kDead); action.kind != Kind::kNone) return action;
     }
     return {};
+  }
+
+  // Where no other store can take one, the same makes another: it goes first, and is missed then.
+  Action ReplaceStopped(StoreId id) const {
+    const bool surplus = voters_.size() > static_cast<size_t>(options_.replicas);
+    if (Action action = surplus ? Action{} : Replace(id, Why::kStopped); action.kind != Kind::kNone) return action;
+    return QuorumStays({}, {id}) ? Action{.kind = Kind::kChange, .why = Why::kStopped, .remove = {id}} : Action{};
   }
 
   Action AddMissing() const {
@@ -205,7 +226,7 @@ class Decider {
     for (StoreId id : voters_) {
       const StoreView* s = cluster_.Find(id);
       if (id == range_.leaseholder || !QuorumStays({}, {id})) continue;
-      Candidate c{.store = id, .worth = IsDead(s) ? 0 : IsLeaving(s) ? 1 : !IsLive(s) ? 2 : 3, .diversity = DiversityOf(After({}, {id})), .excess = s == nullptr ? 0 : replicas_.Excess(*s)};
+      Candidate c{.store = id, .worth = IsDead(s) || HasStopped(s) ? 0 : IsLeaving(s) ? 1 : !IsLive(s) ? 2 : 3, .diversity = DiversityOf(After({}, {id})), .excess = s == nullptr ? 0 : replicas_.Excess(*s)};
       const bool better = !least || c.worth < least->worth || (c.worth == least->worth && (c.diversity > least->diversity + kAlike || (c.diversity > least->diversity - kAlike && c.excess > least->excess)));
       if (better) least = c;
     }
@@ -274,7 +295,7 @@ class Decider {
   }
 
   // -- Leases --
-  bool TakesLease(const StoreView* s) const { return IsLive(s) && s->fresh && s->state == v1::NODE_ACTIVE; }
+  bool TakesLease(const StoreView* s) const { return IsLive(s) && s->fresh && s->state == v1::NODE_ACTIVE && !HasStopped(s); }
   // How far the quorum is that commits what `s` proposes.
   double QuorumDistance(const StoreView& s) const {
     std::vector<double> distances;
@@ -328,6 +349,7 @@ std::string_view ToString(Why why) {
     case Why::kNone: return "nothing to do";
     case Why::kUnfinished: return "a change was cut short";
     case Why::kDead: return "a store is dead";
+    case Why::kStopped: return "a replica has stopped itself";
     case Why::kTooFew: return "too few replicas";
     case Why::kDecommission: return "a node is to be empty";
     case Why::kTooMany: return "too many replicas";

@@ -50,7 +50,7 @@ struct Action {
     kTransferLease,
   };
   // In the order of urgency.
-  enum class Why { kNone, kUnfinished, kDead, kTooFew, kDecommission, kTooMany, kLeaseUnwanted, kDiversity, kLoad };
+  enum class Why { kNone, kUnfinished, kDead, kStopped, kTooFew, kDecommission, kTooMany, kLeaseUnwanted, kDiversity, kLoad };
   Kind kind = Kind::kNone;
   Why why = Why::kNone;
   std::vector<StoreId> add = {};

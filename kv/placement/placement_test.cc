@@ -93,6 +93,31 @@ TEST(Placement, ADeadReplicaTooManyGoesWithoutAnother) {
   EXPECT_EQ(Chosen(c, Range(1, {1, 2, 3, 4})), (Action{.kind = Kind::kChange, .why = Why::kDead, .remove = {3}}));
 }
 
+TEST(Placement, AReplicaThatStoppedIsReplacedElsewhereOrWhereItWas) {
+  ClusterView c = Cluster(4);
+  c.stores[3].stopped = {{1, 3}};
+  EXPECT_EQ(Chosen(c, Range(1, {1, 2, 3})), (Action{.kind = Kind::kChange, .why = Why::kStopped, .add = {4}, .remove = {3}}));
+  EXPECT_EQ(Chosen(c, Range(2, {1, 2, 3})), Action{}) << "another range's";
+  c.stores[3].stopped = {{1, 2}};
+  EXPECT_EQ(Chosen(c, Range(1, {1, 2, 3})), Action{}) << "the one that was there before";
+  c.stores[3].stopped = {{1, 0}};
+  c.stores.erase(4);
+  EXPECT_EQ(Chosen(c, Range(1, {1, 2, 3})), (Action{.kind = Kind::kChange, .why = Why::kStopped, .remove = {3}}));
+  EXPECT_EQ(Chosen(c, Range(1, {1, 2})), (Action{.kind = Kind::kChange, .why = Why::kTooFew, .add = {3}}));
+}
+
+TEST(Placement, AReplicaThatStoppedIsNoPartOfAQuorum) {
+  ClusterView c = Cluster(4);
+  c.stores[2].liveness = Liveness::kSilent;
+  c.stores[3].stopped = {{1, 3}};
+  EXPECT_EQ(Chosen(c, Range(1, {1, 2, 3})), Action{}) << "one of three takes part";
+  c = Cluster(3);
+  c.stores[2].stopped = {{1, 2}};
+  c.stores[1].state = v1::NODE_DRAINING;
+  const Action lease = Chosen(c, Range(1, {1, 2, 3}));
+  EXPECT_NE(lease.lease_to, StoreId{2});
+}
+
 TEST(Placement, WithoutAQuorumNothingIsDone) {
   ClusterView c = Cluster(6);
   c.stores[2].liveness = c.stores[3].liveness = Liveness::kDead;

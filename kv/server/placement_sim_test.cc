@@ -11,6 +11,7 @@
 
 #include "base/strings.h"
 #include "kv/server/testing/sim_nodes.h"
+#include "kv/storage/data_key.h"
 #include "proto/kv/status.pb.h"
 #include "tenant/tenant.h"
 
@@ -83,6 +84,16 @@ class PlacementTest : public SimNodes {
       }
     }
     return led.size() >= ranges ? std::optional(count) : std::nullopt;
+  }
+  // Of all nodes together; "name " or "name{label} ".
+  double Metric(const std::string& name) {
+    double sum = 0;
+    for (auto& [id, host] : hosts_) {
+      if (!host.process->alive()) continue;
+      const std::string all = host.process->root<NodeRoot>()->metrics.Render();
+      if (size_t at = all.find("\n" + name); at != std::string::npos) sum += std::stod(all.substr(at + 1 + name.size()));
+    }
+    return sum;
   }
   // Every range is asked for once, so that somebody leads it.
   void WakeAll() {
@@ -203,6 +214,39 @@ TEST_F(PlacementTest, WhatADeadNodeHeldIsMadeAnewElsewhere) {
   }, 10min));
   StopWriting();
   CheckWritten();
+}
+
+TEST_F(PlacementTest, AReplicaThatDiffersIsMadeAnewOnItsStore) {
+  compare_after_ = 10s;
+  StartFounders();
+  WakeAll();
+  const std::string key = KeyspacePrefix(5) + "row";
+  ASSERT_TRUE(Put(key, "value").ok());
+  sim_.RunFor(5s);
+  hosts_[3].process->Crash(CrashKind::kProcess);
+  // All that was written is there when it comes back, but for one bit.
+  storage::ModelDisk& disk = hosts_[3].disk;
+  for (const storage::WriteBatch& batch : disk.unflushed) storage::ApplyToMaps(batch, &disk.flushed);
+  disk.unflushed.clear();
+  int flipped = 0;
+  for (auto& [at, value] : disk.flushed[static_cast<size_t>(storage::ColumnFamily::kData)]) {
+    if (storage::UserKey(at) != key) continue;
+    value.back() ^= 1;
+    ++flipped;
+  }
+  ASSERT_EQ(flipped, 1);
+  Boot(3, Founders(), {});
+  ASSERT_TRUE(WaitReady(3));
+  ASSERT_TRUE(Put(KeyspacePrefix(5) + "other", "value").ok());
+  EXPECT_TRUE(Until([&] { return Metric("insula_kv_consistency_divergences_total ") == 1; }, 5min)) << "it is found";
+  EXPECT_TRUE(Until([&] { return Metric("insula_kv_placement_actions_total{reason=\"stopped\"} ") >= 1; }, 5min)) << "it is replaced";
+  EXPECT_TRUE(Until([&] {
+    auto replicas = Replicas();
+    return replicas && (*replicas)[3] == 67 && Metric("insula_kv_ranges_stopped ") == 0;
+  }, 5min));
+  ASSERT_TRUE(Put(KeyspacePrefix(5) + "another", "value").ok());
+  sim_.RunFor(60s);
+  EXPECT_EQ(Metric("insula_kv_consistency_divergences_total "), 1) << "compared once more, they are alike";
 }
 
 TEST_F(PlacementTest, WhileANodeIsDrainedNobodyWaits) {

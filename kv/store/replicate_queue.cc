@@ -41,6 +41,7 @@ StoreId FirstLiveVoter(const v1::RangeDescriptor& range, const placement::Cluste
 void NoteDone(const placement::Action& action) {
   using Why = placement::Action::Why;
   if (action.why == Why::kDead) PROBE("a replica of a dead store was replaced");
+  if (action.why == Why::kStopped) PROBE("a replica that had stopped itself was replaced");
   if (action.why == Why::kLeaseUnwanted) PROBE("a draining store gave a lease away");
   if (action.why == Why::kLoad && action.kind == Kind::kChange) PROBE("a replica was moved for load");
   if (action.why == Why::kLoad && action.kind == Kind::kTransferLease) PROBE("a lease was moved for load");

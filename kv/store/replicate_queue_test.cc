@@ -173,6 +173,7 @@ class ReplicateQueueTest : public testing::Test {
     load.set_store_id(id);
     load.set_ranges(ranges);
     load.set_at(++at_);
+    for (const auto& [range, replica] : stopped_[id]) (*load.mutable_stopped_replicas())[range] = replica;
     for (const auto& [range, r] : world_.ranges) {
       if (!tell_leases_ || r.leader != id) continue;
       load.set_leases(load.leases() + 1);
@@ -213,6 +214,7 @@ class ReplicateQueueTest : public testing::Test {
   std::set<StoreId> silent_;
   std::set<StoreId> known_;  // that speak, as long as they are not silent
   std::map<StoreId, uint64_t> load_;
+  std::map<StoreId, std::map<RangeId, ReplicaId>> stopped_;
   bool way_ = true;
   bool draining_ = false;
   bool tell_leases_ = false;
@@ -250,6 +252,32 @@ TEST_F(ReplicateQueueTest, AStoreIsGivenUpAfterItsTimeAndNotBefore) {
   EXPECT_EQ(world_.done.size(), 20u);
   for (RangeId r = 1; r <= 20; ++r) EXPECT_EQ(StoresOf(r), (std::set<StoreId>{1, 2, 4}));
   EXPECT_EQ(world_.most_changes, 1) << "one change at a time";
+}
+
+TEST_F(ReplicateQueueTest, AReplicaThatStoppedIsReplacedAsSoonAsItsStoreSaysSo) {
+  AddStores(4);
+  for (RangeId id = 1; id <= 3; ++id) world_.Add(id, {1, 2, 3});
+  Start();
+  Pass(10s);
+  EXPECT_TRUE(world_.done.empty());
+  stopped_[3] = {{2, 3}};
+  Pass(5s);
+  EXPECT_EQ(world_.done, std::vector<std::string>{"range 2 +4 -3"});
+  Pass(60s);  // the store says so for a while yet: of a replica that nobody counts on any more
+  EXPECT_EQ(world_.done.size(), 1u);
+}
+
+TEST_F(ReplicateQueueTest, AReplicaThatStoppedIsMadeAnewWhereThereIsNoOtherStore) {
+  AddStores(3);
+  world_.Add(1, {1, 2, 3});
+  Start();
+  stopped_[3] = {{1, 3}};
+  Pass(5s);
+  ASSERT_FALSE(world_.done.empty());
+  EXPECT_EQ(world_.done[0], "range 1 +0 -3");
+  stopped_.clear();
+  Pass(10s);
+  EXPECT_EQ(world_.done, (std::vector<std::string>{"range 1 +0 -3", "range 1 +3 -0"}));
 }
 
 TEST_F(ReplicateQueueTest, AStoreThatComesBackInTimeKeepsItsReplicas) {

@@ -174,6 +174,7 @@ class Store : private RangeLifecycle, private PlacedRanges {
   void FinishMerge(const MergeTrigger& merge) override;
   std::vector<v1::RangeDescriptor> EndedBy(const v1::RangeDescriptor& newer) override;
   void ForgetEnded(RangeId range) override;
+  void ReplicaStopped(RangeId range) override;
   Task<void> ForgetMerged(RangeId range, uint64_t redo);
   const v1::RangeDescriptor* DescriptorHere(RangeId range) const;
   void LearnFrozen(RangeId range);
@@ -182,6 +183,7 @@ class Store : private RangeLifecycle, private PlacedRanges {
   void FillRangeStatus(const RaftGroup& group, v1::RangeStatus* row) const;
   // store_placement.cc
   void StartPlacement();
+  void SayStopped(v1::StoreLoad* load) const;
   void CountOwn();
   bool TakesReplicas(StoreId store);
   void FillLoad(v1::StoreLoad* load);
@@ -224,12 +226,13 @@ class Store : private RangeLifecycle, private PlacedRanges {
   // What this store carries, as it was last counted.
   struct Own {
     bool counted = false;
-    std::tuple<uint64_t, uint64_t, uint64_t, uint64_t, size_t> happened;  // what had happened by then
+    std::tuple<uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, size_t> happened;  // what had happened by then
     uint64_t ranges = 0;
     uint64_t leases = 0;
     int64_t bytes = 0;
     double batches_per_second = 0;
     double writes_per_second = 0;
+    std::map<RangeId, ReplicaId> stopped;
   };
 
   // presplit.cc
@@ -255,6 +258,7 @@ class Store : private RangeLifecycle, private PlacedRanges {
   MultiRaft multiraft_;
   std::map<std::string, RangeId, std::less<>> by_start_;           // initialized replicas, the damaged too
   std::map<RangeId, v1::RangeDescriptor> damaged_;                 // replicas that cannot take part
+  uint64_t stops_ = 0;  // of replicas, since the start
   std::map<RangeId, absl::Status> problems_;                       // why
   std::map<std::pair<RangeId, uint64_t>, OpenSplit> open_splits_;
   std::map<RangeId, uint64_t> merge_redos_;                        // by right range

@@ -208,6 +208,7 @@ Task<absl::Status> Store::Destroy(const Context& ctx, RangeId range, ReplicaId n
   damaged_.erase(range);
   problems_.erase(range);
   destroying_.erase(range);
+  pool_.SayNow();  // one that had stopped is gone
   PROBE("a removed replica was destroyed");
   LOG_INFO("replica destroyed", {"range", range}, {"next_replica", next_replica});
   co_return absl::OkStatus();

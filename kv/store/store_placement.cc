@@ -9,6 +9,8 @@
 namespace insula::kv {
 namespace {
 
+constexpr size_t kMostStoppedSaid = 64;
+
 double Floor(double rate) { return rate < kLeastRate ? 0 : rate; }
 
 RangeLoadFigures LoadOf(const RaftGroup& group) { return group.state_machine() == nullptr ? RangeLoadFigures() : group.state_machine()->load(); }
@@ -38,12 +40,13 @@ void Store::StartPlacement() {
 // Counting takes a look at every range. While nothing happens to any of them, it need not be done again.
 void Store::CountOwn() {
   const StoreMetrics& m = *options_.metrics;
-  const auto happened = std::tuple(m.batches, m.applied_entries, m.leases_acquired, m.leases_lost, multiraft_.groups().size());
+  const auto happened = std::tuple(m.batches, m.applied_entries, m.leases_acquired, m.leases_lost, stops_, multiraft_.groups().size());
   const bool at_rest = own_.batches_per_second == 0 && own_.writes_per_second == 0;
   if (own_.counted && at_rest && happened == own_.happened) return;
   own_ = {.counted = true, .happened = happened};
   for (const auto& [range, group] : multiraft_.groups()) {
     if (!group->initialized()) continue;
+    if (group->stopped()) own_.stopped[range] = group->replica_id();
     own_.ranges += 1;
     own_.bytes += std::max<int64_t>(0, group->stats().total_bytes);
     if (!group->holds_lease()) continue;
@@ -51,6 +54,25 @@ void Store::CountOwn() {
     own_.batches_per_second += Floor(LoadOf(*group).batches_per_second);
   }
   own_.writes_per_second = Floor(writes_.PerSecond(runtime_.executor->Now()));
+}
+
+// As many as fit into a message that goes along every few seconds; when those have been replaced, others follow.
+void Store::SayStopped(v1::StoreLoad* load) const {
+  auto& said = *load->mutable_stopped_replicas();
+  for (const auto& [range, descriptor] : damaged_) {
+    if (said.size() >= kMostStoppedSaid) return;
+    const v1::ReplicaDescriptor* replica = ReplicaOn(descriptor, options_.store_id);
+    said[range] = replica == nullptr ? 0 : replica->replica_id();
+  }
+  for (const auto& [range, replica] : own_.stopped) {
+    if (said.size() >= kMostStoppedSaid) return;
+    said[range] = replica;
+  }
+}
+
+void Store::ReplicaStopped(RangeId) {
+  ++stops_;
+  pool_.SayNow();
 }
 
 bool Store::TakesReplicas(StoreId store) {
@@ -76,6 +98,7 @@ void Store::FillLoad(v1::StoreLoad* load) {
   load->set_used_bytes(static_cast<uint64_t>(own_.bytes));
   load->set_batches_per_second(own_.batches_per_second);
   load->set_writes_per_second(own_.writes_per_second);
+  SayStopped(load);
   if (!options_.disk_space) return;
   if (auto space = options_.disk_space(); space.ok()) {
     load->set_capacity_bytes(space->capacity_bytes);

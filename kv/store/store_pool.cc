@@ -70,6 +70,7 @@ void StorePool::TakeFigures(const v1::StoreLoad& load, placement::StoreView* vie
   view->leases = static_cast<double>(load.leases());
   view->batches_per_second = load.batches_per_second();
   view->writes_per_second = load.writes_per_second();
+  view->stopped = {load.stopped_replicas().begin(), load.stopped_replicas().end()};
 }
 
 bool StorePool::Drifted(const Entry& e) const {
@@ -92,8 +93,10 @@ void StorePool::Heard(const v1::StoreLoad& load) {
   }
   e.load = load;
   e.heard = executor_->Now();
+  const std::map<RangeId, ReplicaId> stopped = std::move(e.view.stopped);
   TakeFigures(load, &e.view);
-  if (first || other) {
+  const bool stopped_more = !std::includes(stopped.begin(), stopped.end(), e.view.stopped.begin(), e.view.stopped.end());
+  if (first || other || stopped_more) {
     Urgent();
   } else if (Drifted(e)) {
     ++drifted_;

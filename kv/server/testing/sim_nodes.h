@@ -132,6 +132,7 @@ class SimNodes : public testing::Test {
       options.tune_store = [this](StoreOptions& store) {
         store.pool.dead_after = dead_after_;
         store.replicate.unsettled_for = std::chrono::seconds(5);
+        store.consistency.interval = compare_after_;
       };
       options.on_fatal = [this, id](absl::Status why) { hosts_[id].ended = why; };
       root->node = std::make_unique<Node>(p.context(), p.runtime(), &root->both, Engines(id), std::move(options));
@@ -230,6 +231,7 @@ class SimNodes : public testing::Test {
   }
 
   Duration dead_after_ = std::chrono::minutes(5);
+  Duration compare_after_ = std::chrono::hours(24);
   Simulation sim_;
   SeededRandom engine_random_;
   SimProcess* client_;
