@@ -4,7 +4,7 @@
 //                       └─ does not: relays to the leader as node-N; a relayed call is not relayed again
 //
 // So all changes of a table go through one node at a time, and its watchers miss none: a watch ends when the leadership does, and the
-// next one begins with the full state.
+// next one begins with the full state. What an earlier leader still has under way is not in that, and never comes to be (registry_term.h).
 // Who may call what: tenant/method_access.h.
 #ifndef INSULA_KV_SERVER_LEADER_CALLS_H_
 #define INSULA_KV_SERVER_LEADER_CALLS_H_
@@ -33,9 +33,9 @@ class SystemLeadership {
   };
   // kUnavailable while nobody is known to lead.
   virtual Task<absl::StatusOr<Leader>> Find(const Context& ctx) = 0;
-  // Whether this node leads right now, as far as it knows.
-  virtual bool Here() const = 0;
-  // Notified whenever Here may have changed.
+  // The sequence of the lease under which this node leads right now, as far as it knows; 0: it does not.
+  virtual uint64_t Term() const = 0;
+  // Notified whenever Term may have changed.
   virtual Condition& changed() = 0;
 };
 

@@ -41,8 +41,9 @@ void Membership::Register(Transport* server) {
   calls_.Add(server, kWatchNodes, [this](Context ctx, const Identity&, std::string, MessageStream& stream) { return Watch(ctx, stream); });
   calls_.AddUnary(server, kSetNodeState, [this](Context ctx, std::string bytes) -> Task<absl::StatusOr<std::string>> {
     CO_ASSIGN_OR_RETURN(auto request, ParseRequest<v1::SetNodeStateRequest>(bytes));
-    CO_ASSIGN_OR_RETURN(v1::NodeRecord record, co_await store_->SetState(ctx, request.node_id(), request.state()));
-    Told();
+    auto changed = co_await store_->SetState(ctx, request.node_id(), request.state());
+    if (!WasRefused(changed.status())) Told();
+    CO_ASSIGN_OR_RETURN(v1::NodeRecord record, std::move(changed));
     v1::SetNodeStateResponse response;
     *response.mutable_record() = std::move(record);
     co_return response.SerializeAsString();
@@ -90,7 +91,9 @@ Task<absl::StatusOr<std::string>> Membership::Join(Context ctx, Identity caller,
     record.set_address(request.address());
     record.set_locality(request.locality());
     record.set_build(request.build());
-    CO_ASSIGN_OR_RETURN(record, co_await store_->Register(ctx, std::move(record)));
+    auto registered = co_await store_->Register(ctx, std::move(record));
+    if (!registered.ok() && !WasRefused(registered.status())) Told();  // it may have happened
+    CO_ASSIGN_OR_RETURN(record, std::move(registered));
     const bool news = present == records.end() || present->SerializeAsString() != record.SerializeAsString();
     if (present == records.end()) {
       LOG_INFO("a node joined", {"node", record.node_id()}, {"address", record.address()}, {"locality", record.locality()});
@@ -109,13 +112,16 @@ Task<absl::StatusOr<std::string>> Membership::Join(Context ctx, Identity caller,
 
 Task<absl::Status> Membership::Watch(Context ctx, MessageStream& caller) {
   LeaderCalls::Watch watch(ctx, calls_.leadership(), &told_);
-  while (calls_.leadership()->Here()) {
+  const uint64_t term = calls_.leadership()->Term();
+  CO_RETURN_IF_ERROR(co_await store_->EstablishTerm(ctx));
+  auto leads = [&] { return term != 0 && calls_.leadership()->Term() == term; };
+  while (leads()) {
     const uint64_t seen = version_;
     CO_ASSIGN_OR_RETURN(auto records, co_await store_->List(ctx));
     v1::WatchNodesResponse all;
     for (auto& record : records) *all.add_nodes() = std::move(record);
     CO_RETURN_IF_ERROR(co_await caller.Send(ctx, all.SerializeAsString()));
-    while (seen == version_ && calls_.leadership()->Here()) CO_RETURN_IF_ERROR(co_await watch.Wait(ctx));
+    while (seen == version_ && leads()) CO_RETURN_IF_ERROR(co_await watch.Wait(ctx));
   }
   co_return absl::UnavailableError("the system range is led by another node now");
 }
@@ -170,10 +176,11 @@ Task<absl::Status> Membership::Decommission(Context ctx, v1::DecommissionRequest
   CO_RETURN_IF_ERROR(CheckDecommission(going, records, replicas));
   for (const v1::NodeRecord& r : records) {
     if (!going.contains(r.node_id()) || r.state() == v1::NODE_DECOMMISSIONED) continue;
-    CO_RETURN_IF_ERROR((co_await store_->SetState(ctx, r.node_id(), v1::NODE_DECOMMISSIONING)).status());
+    absl::Status going_now = (co_await store_->SetState(ctx, r.node_id(), v1::NODE_DECOMMISSIONING)).status();
+    if (!WasRefused(going_now)) Told();
+    CO_RETURN_IF_ERROR(going_now);
   }
   LOG_INFO("nodes are to be empty", {"nodes", StrJoin(going, ", ")});
-  Told();
   for (;;) {
     v1::DecommissionProgress progress;
     CO_ASSIGN_OR_RETURN(bool empty, co_await ReportLeft(ctx, going, &progress));
@@ -184,15 +191,18 @@ Task<absl::Status> Membership::Decommission(Context ctx, v1::DecommissionRequest
       }
     }
     if (empty) {
-      for (uint64_t id : going) CO_RETURN_IF_ERROR((co_await store_->SetState(ctx, id, v1::NODE_DECOMMISSIONED)).status());
+      for (uint64_t id : going) {
+        absl::Status gone = (co_await store_->SetState(ctx, id, v1::NODE_DECOMMISSIONED)).status();
+        if (!WasRefused(gone)) Told();
+        CO_RETURN_IF_ERROR(gone);
+      }
       LOG_INFO("nodes are decommissioned", {"nodes", StrJoin(going, ", ")});
-      Told();
       progress.set_done(true);
     }
     CO_RETURN_IF_ERROR(co_await caller.Send(ctx, progress.SerializeAsString()));
     if (empty) co_return absl::OkStatus();
     CO_RETURN_IF_ERROR(co_await Sleep(ctx, kProgressEvery));
-    if (!calls_.leadership()->Here()) co_return absl::UnavailableError("the system range is led by another node now: ask again, the decommission goes on");
+    if (calls_.leadership()->Term() == 0) co_return absl::UnavailableError("the system range is led by another node now: ask again, the decommission goes on");
   }
 }
 

@@ -43,7 +43,8 @@ class NodeStoreTest : public testing::Test {
 
   TestLoop loop_;
   MemoryDatabase database_;
-  NodeStore store_{&database_};
+  RegistryTerm term_{&database_, [] { return 1; }};
+  NodeStore store_{&database_, &term_};
 };
 
 TEST_F(NodeStoreTest, ARowSaysWhatTheNodeSaidLast) {

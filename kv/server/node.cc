@@ -80,13 +80,14 @@ class Node::Impl : private BatchExecutor, private SystemLeadership, private Node
         members_(runtime, MembersFile(options_), options_.node_id, options_.peers),
         database_(MakeDatabase(ctx, runtime, transport, {.sender = {.bootstrap = Bootstrap(options_)}, .coordinator = {}})),
         store_(runtime, &guarded_, std::move(engines), StoreOptionsFor(runtime)),
-        tenants_(database_.get(), runtime.clock),
+        term_(database_.get(), [this] { return LeaseSequence(keys::kSystemRange); }),
+        tenants_(database_.get(), &term_, runtime.clock),
         gate_([this](const Context& read, TenantId id) { return tenants_.GetById(read, id); }),
         admission_(runtime.executor, &metrics_, {}, [this] { return store_.started() ? store_.engine().figures().write_pressure : 0; }),
         batches_(this, &gate_, &admission_, &denials_, &metrics_),
-        tenant_service_(&tenants_, this, transport),
+        tenant_service_(&tenants_, &term_, this, transport),
         watch_(this, transport, OwnAddress(options_), &gate_),
-        nodes_(database_.get()),
+        nodes_(database_.get(), &term_),
         membership_(MembershipOptionsFor(options_), &nodes_, &members_, this, transport, MembershipHooks()),
         tasks_(ctx) {
     gate_.SetOnRecord([this](const TenantRecord& record) { admission_.SetShare(record.id(), record.node_share()); });
@@ -273,7 +274,7 @@ class Node::Impl : private BatchExecutor, private SystemLeadership, private Node
     if (address.empty()) co_return absl::UnavailableError("the registry's leader has no known address");
     co_return Leader{.here = false, .address = address};
   }
-  bool Here() const override { return LeaseSequence(keys::kSystemRange) != 0; }
+  uint64_t Term() const override { return LeaseSequence(keys::kSystemRange); }
   Condition& changed() override { return lease_changed_; }
 
   // NodeBackend.
@@ -376,6 +377,7 @@ class Node::Impl : private BatchExecutor, private SystemLeadership, private Node
   std::unique_ptr<ClientDatabase> database_;
   Store store_;
   std::shared_ptr<Store*> reachable_ = std::make_shared<Store*>(&store_);  // for the registry, which may be asked when the node is gone
+  RegistryTerm term_;
   TenantStore tenants_;
   TenantGate gate_;
   Admission admission_;

@@ -76,6 +76,7 @@ Task<absl::StatusOr<v1::NodeRecord>> NodeStore::Register(const Context& ctx, v1:
   record.set_version(kRecordVersion);
   const std::string key = KeyOf(record.node_id());
   co_return co_await InTransaction<v1::NodeRecord>(database_, ctx, [&](Txn& txn) -> Task<absl::StatusOr<v1::NodeRecord>> {
+    CO_RETURN_IF_ERROR(co_await term_->Check(ctx, txn));
     CO_ASSIGN_OR_RETURN(auto value, co_await txn.Get(ctx, key, {.lock = LockStrength::kExclusive}));
     v1::NodeRecord next = record;
     if (value) {
@@ -92,6 +93,7 @@ Task<absl::StatusOr<v1::NodeRecord>> NodeStore::Register(const Context& ctx, v1:
 Task<absl::StatusOr<v1::NodeRecord>> NodeStore::SetState(const Context& ctx, uint64_t node_id, v1::NodeState state) {
   const std::string key = KeyOf(node_id);
   co_return co_await InTransaction<v1::NodeRecord>(database_, ctx, [&](Txn& txn) -> Task<absl::StatusOr<v1::NodeRecord>> {
+    CO_RETURN_IF_ERROR(co_await term_->Check(ctx, txn));
     CO_ASSIGN_OR_RETURN(auto value, co_await txn.Get(ctx, key, {.lock = LockStrength::kExclusive}));
     if (!value) co_return absl::NotFoundError(StrCat("there is no node ", node_id));
     CO_ASSIGN_OR_RETURN(v1::NodeRecord record, Decode(*value));

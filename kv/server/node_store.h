@@ -17,14 +17,18 @@
 #include "base/async/context.h"
 #include "base/async/task.h"
 #include "kv/api/txn.h"
+#include "kv/server/registry_term.h"
 #include "proto/kv/status.pb.h"
 
 namespace insula::kv {
 
 class NodeStore {
  public:
-  // `database`: the nodes' own, which may reach system keys.
-  explicit NodeStore(Database* database) : database_(database) {}
+  // `database`: the nodes' own, which may reach system keys. `term`: whoever changes something has to lead.
+  NodeStore(Database* database, const RegistryTerm* term) : database_(database), term_(term) {}
+
+  // From here on nobody who led before changes anything (RegistryTerm::Establish).
+  Task<absl::Status> EstablishTerm(const Context& ctx) { return term_->Establish(ctx); }
 
   // By node id.
   Task<absl::StatusOr<std::vector<v1::NodeRecord>>> List(const Context& ctx);
@@ -43,6 +47,7 @@ class NodeStore {
 
  private:
   Database* database_;
+  const RegistryTerm* term_;
 };
 
 // "draining", …

@@ -27,7 +27,9 @@ void TenantService::Register(Transport* server) {
   using Bytes = absl::StatusOr<std::string>;
   calls_.AddUnary(server, StrCat(kAdmin, "Create"), [this](Context ctx, std::string bytes) -> Task<Bytes> {
     CO_ASSIGN_OR_RETURN(auto request, ParseRequest<pb::CreateTenantRequest>(bytes));
-    CO_ASSIGN_OR_RETURN(TenantRecord record, co_await store_->Create(ctx, std::move(request)));
+    auto done = co_await store_->Create(ctx, std::move(request));
+    if (!done.ok()) co_return NotKnown(done.status());
+    TenantRecord record = *std::move(done);
     Changed(record.id(), record);
     co_return AsResponse(std::move(record));
   });
@@ -44,13 +46,15 @@ void TenantService::Register(Transport* server) {
   });
   calls_.AddUnary(server, StrCat(kRegistry, "Update"), [this](Context ctx, std::string bytes) -> Task<Bytes> {
     CO_ASSIGN_OR_RETURN(auto request, ParseRequest<pb::UpdateTenantRequest>(bytes));
-    CO_ASSIGN_OR_RETURN(TenantRecord record, co_await store_->Update(ctx, request.record(), request.expected_revision()));
+    auto done = co_await store_->Update(ctx, request.record(), request.expected_revision());
+    if (!done.ok()) co_return NotKnown(done.status());
+    TenantRecord record = *std::move(done);
     Changed(record.id(), record);
     co_return AsResponse(std::move(record));
   });
   calls_.AddUnary(server, StrCat(kRegistry, "Purge"), [this](Context ctx, std::string bytes) -> Task<Bytes> {
     CO_ASSIGN_OR_RETURN(auto request, ParseRequest<pb::PurgeTenantRequest>(bytes));
-    CO_RETURN_IF_ERROR(co_await store_->Purge(ctx, request.id()));
+    CO_RETURN_IF_ERROR(NotKnown(co_await store_->Purge(ctx, request.id())));
     Changed(request.id(), std::nullopt);
     co_return pb::PurgeTenantResponse().SerializeAsString();
   });
@@ -66,8 +70,18 @@ void TenantService::Changed(TenantId id, std::optional<TenantRecord> record) {
   if (on_change_) on_change_(id);
 }
 
+absl::Status TenantService::NotKnown(absl::Status status) {
+  if (status.ok() || WasRefused(status)) return status;
+  ++gaps_;
+  fed_.NotifyAll();
+  return status;
+}
+
 Task<absl::Status> TenantService::Watch(Context ctx, MessageStream& caller) {
+  const uint64_t term = calls_.leadership()->Term();
+  CO_RETURN_IF_ERROR(co_await term_->Establish(ctx));
   uint64_t seen = version_;
+  const uint64_t gaps = gaps_;
   CO_ASSIGN_OR_RETURN(auto records, co_await store_->List(ctx));
   pb::WatchTenantsResponse full;
   full.set_full(true);
@@ -75,7 +89,8 @@ Task<absl::Status> TenantService::Watch(Context ctx, MessageStream& caller) {
   CO_RETURN_IF_ERROR(co_await caller.Send(ctx, full.SerializeAsString()));
 
   LeaderCalls::Watch watch(ctx, calls_.leadership(), &fed_);
-  while (calls_.leadership()->Here()) {
+  while (term != 0 && calls_.leadership()->Term() == term) {
+    if (gaps != gaps_) co_return absl::UnavailableError("what became of a change is not known; look again");
     if (seen == version_) {
       CO_RETURN_IF_ERROR(co_await watch.Wait(ctx));
       continue;

@@ -21,7 +21,7 @@ namespace insula::kv {
 class TenantService {
  public:
   // `transport`: with this node's identity, to relay.
-  TenantService(TenantStore* store, SystemLeadership* leadership, Transport* transport) : store_(store), calls_(leadership, transport) {}
+  TenantService(TenantStore* store, const RegistryTerm* term, SystemLeadership* leadership, Transport* transport) : store_(store), term_(term), calls_(leadership, transport) {}
 
   // Registers all methods; before transport->Listen.
   void Register(Transport* server);
@@ -31,8 +31,11 @@ class TenantService {
  private:
   Task<absl::Status> Watch(Context ctx, MessageStream& caller);
   void Changed(TenantId id, std::optional<TenantRecord> record);
+  // `status` of a change, passed on. If it may have happened nonetheless, all who watch begin anew, with what is there then.
+  absl::Status NotKnown(absl::Status status);
 
   TenantStore* store_;
+  const RegistryTerm* term_;
   LeaderCalls calls_;
   std::function<void(TenantId)> on_change_;
   // The feed: each change has a number; watchers ask for what came after the last they have seen.
@@ -42,6 +45,7 @@ class TenantService {
   };
   std::map<TenantId, Change> feed_;
   uint64_t version_ = 0;
+  uint64_t gaps_ = 0;  // changes that may be missing from the feed
   Condition fed_;
 };
 

@@ -101,6 +101,7 @@ Task<absl::StatusOr<TenantRecord>> TenantStore::Create(const Context& ctx, pb::C
   record.set_revision(1);
   bool named_request = !request.request_id().empty();
   co_return co_await InTransaction<TenantRecord>(database_, ctx, [&](Txn& txn) -> Task<absl::StatusOr<TenantRecord>> {
+    CO_RETURN_IF_ERROR(co_await term_->Check(ctx, txn));
     if (named_request) {
       CO_ASSIGN_OR_RETURN(auto earlier, co_await txn.Get(ctx, request_key));
       if (earlier) {
@@ -175,6 +176,7 @@ Task<absl::StatusOr<std::vector<TenantRecord>>> TenantStore::List(const Context&
 Task<absl::StatusOr<TenantRecord>> TenantStore::Update(const Context& ctx, TenantRecord record, uint64_t expected) {
   std::string key = keys::SystemKey(SystemTable::kTenant, record.id());
   co_return co_await InTransaction<TenantRecord>(database_, ctx, [&](Txn& txn) -> Task<absl::StatusOr<TenantRecord>> {
+    CO_RETURN_IF_ERROR(co_await term_->Check(ctx, txn));
     CO_ASSIGN_OR_RETURN(auto value, co_await txn.Get(ctx, key, {.lock = LockStrength::kExclusive}));
     if (!value) co_return NotFound(StrCat(record.id()));
     CO_ASSIGN_OR_RETURN(TenantRecord present, Decode(*value));
@@ -216,6 +218,7 @@ Task<absl::Status> TenantStore::Purge(const Context& ctx, TenantId id) {
     if (*page_done) break;
   }
   auto removed = co_await InTransaction<bool>(database_, ctx, [&](Txn& txn) -> Task<absl::StatusOr<bool>> {
+    CO_RETURN_IF_ERROR(co_await term_->Check(ctx, txn));
     txn.Delete(keys::SystemKey(SystemTable::kTenant, id));
     txn.Delete(NameKey(record.name(), id));
     if (record.gc_ttl_seconds() > 0) txn.Delete(keys::GcTtlSetting(record.keyspace_id()));

@@ -16,6 +16,7 @@
 #include "base/async/task.h"
 #include "base/runtime/time.h"
 #include "kv/api/txn.h"
+#include "kv/server/registry_term.h"
 #include "proto/tenant/admin.pb.h"
 #include "tenant/tenant.h"
 
@@ -25,8 +26,8 @@ using TenantRecord = insula::tenant::v1::TenantRecord;
 
 class TenantStore {
  public:
-  // `database`: the nodes' own, which may reach system keys.
-  TenantStore(Database* database, const Clock* clock) : database_(database), clock_(clock) {}
+  // `database`: the nodes' own, which may reach system keys. `term`: whoever changes something has to lead.
+  TenantStore(Database* database, const RegistryTerm* term, const Clock* clock) : database_(database), term_(term), clock_(clock) {}
 
   // kInvalidArgument: the name, user or verifier is malformed.
   Task<absl::StatusOr<TenantRecord>> Create(const Context& ctx, insula::tenant::v1::CreateTenantRequest request);
@@ -44,6 +45,7 @@ class TenantStore {
   Task<absl::StatusOr<TenantRecord>> FindByName(const Context& ctx, Txn& txn, const std::string& name);
 
   Database* database_;
+  const RegistryTerm* term_;
   const Clock* clock_;
 };
 

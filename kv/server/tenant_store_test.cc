@@ -27,7 +27,8 @@ class TenantStoreTest : public testing::Test {
   TestLoop loop_;
   Context ctx_ = Context::Background(&loop_);
   MemoryDatabase database_;
-  TenantStore store_{&database_, &loop_.clock()};
+  RegistryTerm term_{&database_, [] { return 1; }};
+  TenantStore store_{&database_, &term_, &loop_.clock()};
 };
 
 TEST_F(TenantStoreTest, CreatesWithFreshIdsAndFindsByEveryForm) {
