@@ -103,6 +103,9 @@ struct LogStats {
   uint64_t segments = 0;
   uint64_t total_bytes = 0;
   uint64_t live_bytes = 0;
+  uint64_t cached_bytes = 0;
+  uint64_t entries_from_cache = 0;  // read
+  uint64_t entries_from_disk = 0;
 };
 
 class LogEngine {

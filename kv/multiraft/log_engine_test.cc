@@ -308,6 +308,20 @@ TEST_F(LogTest, ForeignAndNewerLogsAreRefused) {
   EXPECT_EQ(DecodeSegmentHeader(EncodeSegmentHeader(newer), &newer).code(), absl::StatusCode::kFailedPrecondition);
 }
 
+TEST_F(LogTest, WhatIsReadFromTheCacheAndFromTheDiskIsCounted) {
+  options_.cache_bytes = 500;
+  Open();
+  for (uint64_t i = 1; i <= 10; ++i) WriteEntries(1, {MakeEntry(i, 1, std::string(100, 'x'))});
+  const LogStats before = log_->stats();
+  EXPECT_LE(before.cached_bytes, 500u);
+  EXPECT_GT(before.cached_bytes, 300u);
+  ASSERT_EQ(log_->Entries(1, 1, 11, 1 << 20)->size(), 10u);
+  const LogStats after = log_->stats();
+  const uint64_t cached = after.entries_from_cache - before.entries_from_cache;
+  EXPECT_EQ(cached + after.entries_from_disk - before.entries_from_disk, 10u);
+  EXPECT_TRUE(cached >= 3 && cached <= 5) << cached;
+}
+
 TEST_F(LogTest, AReadThatFailsIsNoDamage) {
   options_.segment_bytes = 2000;
   options_.garbage_bytes = 4000;

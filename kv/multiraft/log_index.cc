@@ -245,8 +245,11 @@ absl::StatusOr<std::vector<raft::Entry>> LogEngine::Entries(RangeId range, uint6
     size_t before = out.size();
     if (ref.cached || ref.at.length == kRecordHeaderSize) {
       out.push_back({ref.term, i, ref.type, ref.payload});
+      ++stats_.entries_from_cache;
     } else if (absl::Status s = ReadRun(log, range, i, hi, &out); !s.ok()) {
       return s;
+    } else {
+      stats_.entries_from_disk += out.size() - before;
     }
     for (size_t k = before; k < out.size(); ++k) {
       bytes += raft::EntrySize(out[k]);
@@ -263,6 +266,7 @@ absl::StatusOr<std::vector<raft::Entry>> LogEngine::Entries(RangeId range, uint6
 LogStats LogEngine::stats() const {
   LogStats s = stats_;
   s.segments = segments_.size();
+  s.cached_bytes = cached_bytes_;
   for (const Segment& segment : segments_) {
     s.total_bytes += segment.size;
     s.live_bytes += segment.live;

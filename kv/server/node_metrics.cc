@@ -47,6 +47,9 @@ void RegisterLog(Registrar& r) {
   r.Count("insula_kv_log_rewritten_bytes_total", "Bytes of live records copied out of old segments.", [](Store& s) { return Number(s.log().stats().rewritten_bytes); });
   r.Level("insula_kv_log_segments", "Segment files of the log.", [](Store& s) { return Number(s.log().stats().segments); });
   r.Level("insula_kv_log_bytes", "Size of the log's segments.", [](Store& s) { return Number(s.log().stats().total_bytes); });
+  r.Level("insula_kv_log_cached_bytes", "Bytes of recent entries kept in memory.", [](Store& s) { return Number(s.log().stats().cached_bytes); });
+  r.Count("insula_kv_log_entries_from_cache_total", "Entries of the log that were read from memory.", [](Store& s) { return Number(s.log().stats().entries_from_cache); });
+  r.Count("insula_kv_log_entries_from_disk_total", "Entries of the log that were read from the disk.", [](Store& s) { return Number(s.log().stats().entries_from_disk); });
   r.Level("insula_kv_log_live_bytes", "Bytes of the log that are still needed.", [](Store& s) { return Number(s.log().stats().live_bytes); });
 }
 
