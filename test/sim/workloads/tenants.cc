@@ -1,11 +1,12 @@
 // Two tenants behind the wall: pods with tenants' certificates, each generation on another host, the former one left behind as a
 // zombie that goes on as if nothing had happened.
 //
-//   operator   raises a tenant's generation in the registry, then boots a pod of it
+//   operator   raises a tenant's generation in the registry, then boots a pod of it; or suspends a tenant whose pods go on
 //   pods       read and write their own keys; and reach for the other tenant's, which must fail
 //
 // Checked: what a pod reads is its own tenant's; what reaches over the wall gets nothing; once a newer generation's write to a key
-// was acknowledged, no older pod's transaction on that key that begins afterwards succeeds.
+// was acknowledged, no older pod's transaction on that key that begins afterwards succeeds; and a tenant that is suspended in the end is
+// served by nobody soon after.
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -28,6 +29,8 @@ constexpr uint64_t kTenants = 2;
 constexpr uint64_t kPodsPerTenant = 2;
 constexpr uint64_t kKeys = 4;
 constexpr uint64_t kClientsPerPod = 2;
+constexpr Duration kReachTime = std::chrono::seconds(8);
+constexpr Duration kHearTime = std::chrono::seconds(15);  // a node that was told nothing asks again every four seconds at most
 
 class Tenants : public Workload {
  public:
@@ -58,6 +61,7 @@ class Tenants : public Workload {
   std::string RandomKey(Random& random) override { return Key(random.Uniform(kTenants), random.Uniform(kKeys)); }
 
   Task<absl::Status> Check(Context ctx) override {
+    for (uint64_t t = 0; t < kTenants; ++t) CO_RETURN_IF_ERROR(co_await CheckSuspended(ctx, t));
     co_return co_await TransactUntilDone(ctx, {.read_only = true}, [this](const Context& limited, kv::Txn& txn) -> Task<absl::Status> {
       for (uint64_t t = 0; t < kTenants; ++t) {
         for (uint64_t k = 0; k < kKeys; ++k) {
@@ -79,6 +83,7 @@ class Tenants : public Workload {
     pb::TenantRecord record;
     std::array<Pod, kPodsPerTenant> pods;
     uint64_t next_pod = 0;
+    uint64_t turns = 0;  // of the operator
     std::array<uint64_t, kKeys> newest{};  // generation of the newest acknowledged write, by key
   };
 
@@ -117,13 +122,14 @@ class Tenants : public Workload {
     }
   }
 
-  Task<absl::Status> RaiseGeneration(const Context& ctx, uint64_t t) {
-    const uint64_t wanted = tenants_[t].record.generation() + 1;
-    while (tenants_[t].record.generation() < wanted) {
+  Task<absl::Status> RaiseGeneration(const Context& ctx, uint64_t t) { return SetRecord(ctx, t, pb::ACTIVE, tenants_[t].record.generation() + 1); }
+
+  Task<absl::Status> SetRecord(Context ctx, uint64_t t, pb::TenantState state, uint64_t generation) {
+    while (tenants_[t].record.generation() < generation || tenants_[t].record.state() != state) {
       pb::UpdateTenantRequest update;
       *update.mutable_record() = tenants_[t].record;
-      update.mutable_record()->set_state(pb::ACTIVE);
-      update.mutable_record()->set_generation(wanted);
+      update.mutable_record()->set_state(state);
+      update.mutable_record()->set_generation(generation);
       update.set_expected_revision(tenants_[t].record.revision());
       auto updated = co_await AskRegistry(ctx, "/insula.tenant.v1.Registry/Update", update.SerializeAsString());
       if (!updated.ok() && !absl::IsAborted(updated.status())) co_return updated.status();
@@ -132,16 +138,42 @@ class Tenants : public Workload {
         continue;
       }
       // Perhaps our own update, whose answer was lost.
-      pb::GetTenantRequest get;
-      get.set_cluster(StrCat(tenants_[t].record.id()));
-      CO_ASSIGN_OR_RETURN(std::string found, co_await AskRegistry(ctx, "/insula.tenant.v1.TenantAdmin/Get", get.SerializeAsString()));
-      CO_RETURN_IF_ERROR(Learn(found, t));
+      CO_RETURN_IF_ERROR(co_await LookUp(ctx, t));
     }
     co_return absl::OkStatus();
   }
 
+  Task<absl::Status> LookUp(const Context& ctx, uint64_t t) {
+    pb::GetTenantRequest get;
+    get.set_cluster(StrCat(tenants_[t].record.id()));
+    CO_ASSIGN_OR_RETURN(std::string found, co_await AskRegistry(ctx, "/insula.tenant.v1.TenantAdmin/Get", get.SerializeAsString()));
+    co_return Learn(found, t);
+  }
+
+  // Whatever happened when it was suspended, every node hears of it.
+  Task<absl::Status> CheckSuspended(const Context& ctx, uint64_t t) {
+    CO_RETURN_IF_ERROR(co_await LookUp(ctx, t));
+    const Pod& pod = tenants_[t].pods[(tenants_[t].next_pod + kPodsPerTenant - 1) % kPodsPerTenant];
+    if (tenants_[t].record.state() != pb::SUSPENDED || !pod.process->alive() || pod.generation != tenants_[t].record.generation()) co_return absl::OkStatus();
+    CO_RETURN_IF_ERROR(co_await Sleep(ctx, kHearTime));
+    pod.process->Spawn([this, t, database = SimCluster::DatabaseOf(pod.process)](Context pod_ctx) { return ReachOut(std::move(pod_ctx), t, database); });
+    co_return co_await Sleep(ctx, kReachTime + 1s);
+  }
+  Task<void> ReachOut(Context ctx, uint64_t t, kv::Database* database) {
+    for (uint64_t k = 0; k < kKeys; ++k) {
+      absl::Status served = co_await TransactOn(ctx.WithTimeout(kReachTime / kKeys), database, {.read_only = true},
+                                                [&](const Context& limited, kv::Txn& txn) -> Task<absl::Status> { co_return (co_await txn.Get(limited, Key(t, k))).status(); });
+      if (served.ok()) Violation(StrCat("tenant ", t, " was suspended, and is served on"));
+    }
+    Count("suspended in the end");
+  }
+
   Task<void> Resume(Context ctx, uint64_t t) {
     if (!(co_await Sleep(ctx, 1s)).ok()) co_return;
+    if (tenants_[t].turns++ % 3 == 2) {
+      if ((co_await SetRecord(ctx.WithTimeout(20s), t, pb::SUSPENDED, tenants_[t].record.generation())).ok()) Count("suspensions");
+      co_return;
+    }
     if (!(co_await RaiseGeneration(ctx.WithTimeout(20s), t)).ok() || stopping()) co_return;
     Count("generations");
     BootPod(t);
