@@ -101,7 +101,7 @@ TEST_F(WriteGateTest, ItOpensWhenTheDiskHasCaughtUp) {
 
 TEST_F(WriteGateTest, AQuietTenantHardlyWaitsBehindAFlood) {
   uint64_t flood = 0, quiet = 0;
-  for (int i = 0; i < 50; ++i) Load(&a_, &flood, 1ms);
+  for (int i = 0; i < 20; ++i) Load(&a_, &flood, 10ms);  // 200 MB/s
   Load(&b_, &quiet, 100ms);  // 1 MB/s
   loop_.RunFor(60s);
   EXPECT_TRUE(gate_.rate());
@@ -114,8 +114,8 @@ TEST_F(WriteGateTest, WeightsShareTheDisk) {
   a_.set_weight(1);
   b_.set_weight(3);
   for (int i = 0; i < 20; ++i) {
-    Load(&a_, &a, 0ms);
-    Load(&b_, &b, 0ms);
+    Load(&a_, &a, 10ms);
+    Load(&b_, &b, 10ms);
   }
   loop_.RunFor(5s);  // until the gate is in the way
   const uint64_t a_before = a, b_before = b;

@@ -95,7 +95,8 @@ class World : public PlacedRanges, public Sender {
     auto* r = d->add_replicas();
     r->set_store_id(s);
     r->set_node_id(s);
-    r->set_replica_id(static_cast<uint64_t>(d->replicas_size()));
+    d->set_next_replica_id(d->next_replica_id() + 1);
+    r->set_replica_id(d->next_replica_id());
   }
   Range* Find(const std::string& key) {
     for (auto& [id, r] : ranges) {
