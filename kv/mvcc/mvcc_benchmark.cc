@@ -20,12 +20,6 @@ namespace {
 
 constexpr uint64_t kPage = 1000;  // versions removed in one batch
 
-double MicrosEach(int times, const std::function<void(int)>& what) {
-  const auto begin = std::chrono::steady_clock::now();
-  for (int i = 0; i < times; ++i) what(i);
-  return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count() / times;
-}
-
 class Bench {
  public:
   explicit Bench(const std::string& folder) {
@@ -34,6 +28,11 @@ class Bench {
     engine_ = *std::move(engine);
   }
 
+  double MicrosEach(int times, const std::function<void(int)>& what) {
+    const MonoTime begin = world_.executor()->Now();
+    for (int i = 0; i < times; ++i) what(i);
+    return std::chrono::duration<double, std::micro>(world_.executor()->Now() - begin).count() / times;
+  }
   void Write(const std::string& key, uint64_t ts) {
     storage::ReadWriter rw(engine_->NewReader());
     CHECK(Put(rw, key, std::string(100, 'v'), {.ts = Timestamp{ts}}).ok());
@@ -70,14 +69,14 @@ void Measure(const std::string& folder, uint64_t versions) {
   Bench bench(folder);
   bench.Write("before", 1);
   bench.Write("later", 1);
-  const double put = MicrosEach(static_cast<int>(versions), [&](int i) { bench.Write("ever", static_cast<uint64_t>(i) + 1); });
-  const double newest = MicrosEach(1000, [&](int) { bench.Read("ever", versions + 1); });
-  const double oldest = MicrosEach(1000, [&](int) { bench.Read("ever", 1); });
-  const double scan = MicrosEach(100, [&](int) { bench.ScanAll(versions + 1); });
+  const double put = bench.MicrosEach(static_cast<int>(versions), [&](int i) { bench.Write("ever", static_cast<uint64_t>(i) + 1); });
+  const double newest = bench.MicrosEach(1000, [&](int) { bench.Read("ever", versions + 1); });
+  const double oldest = bench.MicrosEach(1000, [&](int) { bench.Read("ever", 1); });
+  const double scan = bench.MicrosEach(100, [&](int) { bench.ScanAll(versions + 1); });
   int batches = 0;
-  const double collect = MicrosEach(1, [&](int) { batches = bench.Collect(versions); });
-  const double after = MicrosEach(1000, [&](int) { bench.Read("ever", versions + 1); });
-  const double scan_after = MicrosEach(100, [&](int) { bench.ScanAll(versions + 1); });
+  const double collect = bench.MicrosEach(1, [&](int) { batches = bench.Collect(versions); });
+  const double after = bench.MicrosEach(1000, [&](int) { bench.Read("ever", versions + 1); });
+  const double scan_after = bench.MicrosEach(100, [&](int) { bench.ScanAll(versions + 1); });
   std::printf("%8llu versions: put %.1f µs, read newest %.1f µs, oldest %.1f µs, scan of 3 rows %.1f µs; collected in %d batches of %llu, %.1f ms (%.2f µs each); then read %.1f µs, scan %.1f µs\n",
               static_cast<unsigned long long>(versions), put, newest, oldest, scan, batches, static_cast<unsigned long long>(kPage), collect / 1000, collect / static_cast<double>(versions), after, scan_after);
 }
