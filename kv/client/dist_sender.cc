@@ -7,6 +7,7 @@
 #include "base/async/task_group.h"
 #include "base/check.h"
 #include "base/fault/mutation.h"
+#include "base/fault/probe.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
 #include "kv/api/error.h"
@@ -17,6 +18,7 @@ namespace insula::kv {
 namespace {
 
 constexpr int kMaxReroutesAtOnce = 3;  // before backing off in between
+constexpr int kMostSplits = 10;        // of one batch, while the ranges change
 
 v1::BatchResponse ErrorResponse(const absl::Status& status) {
   v1::BatchResponse response;
@@ -100,6 +102,13 @@ void DistSender::Learn(const v1::RangeDescriptor& range) {
   }
 }
 
+// It is asked first from now on: whoever was asked before may not even refuse, and be waited for again by each batch.
+void DistSender::NoteServedBy(const v1::RangeDescriptor& range, const std::string& address) {
+  for (const auto& replica : range.replicas()) {
+    if (cache_.Address(replica.node_id()) == address) cache_.SetLeaseholder(range.range_id(), replica.node_id());
+  }
+}
+
 Task<absl::Status> DistSender::BackOff(const Context& ctx, Trouble& trouble, Duration at_least) {
   const MonoTime now = executor_->Now();
   if (trouble.since == MonoTime{}) trouble.since = now;
@@ -150,6 +159,7 @@ Task<DistSender::RangeResult> DistSender::SendToRange(const Context& ctx, const 
       wait = next % targets.size() == 0;
     } else if (!call.response.has_error()) {
       Learn(call.response);
+      if (next != 0) NoteServedBy(range, address);
       trouble.since = MonoTime{};
       result.response = std::move(call.response);
       co_return result;
@@ -267,12 +277,24 @@ Task<v1::BatchResponse> DistSender::SendPiece(const Context& ctx, v1::BatchReque
 }
 
 Task<absl::StatusOr<std::vector<BatchPiece>>> DistSender::Split(const Context& ctx, const v1::BatchRequest& batch) {
+  for (int tries = 0; tries < kMostSplits; ++tries) {
+    CO_ASSIGN_OR_RETURN(std::optional<std::vector<BatchPiece>> pieces, co_await TrySplit(ctx, batch));
+    if (pieces) co_return *std::move(pieces);
+    PROBE("ranges were merged while a batch was split");
+  }
+  co_return absl::UnavailableError("the ranges change while the batch is split");
+}
+
+// Nothing: what was looked up later does not go with what was looked up before. A request that had two parts in one range would not be
+// joined again as one walk over the keys.
+Task<absl::StatusOr<std::optional<std::vector<BatchPiece>>>> DistSender::TrySplit(const Context& ctx, const v1::BatchRequest& batch) {
   std::map<std::string, BatchPiece> by_start;
   for (int i = 0; i < batch.requests_size(); ++i) {
     std::string next(SpanOf(batch.requests(i), batch.header()).key);
-    while (!next.empty()) {
+    for (bool first = true; !next.empty(); first = false) {
       std::string key = std::move(next);
       CO_ASSIGN_OR_RETURN(v1::RangeDescriptor range, co_await Locate(ctx, key));
+      if (!first && range.start_key() != key) co_return std::nullopt;
       v1::Request part = ClipRequest(batch.requests(i), batch.header(), key, range, &next);
       if (part.has_insert_rows() && part.insert_rows().rows().empty()) continue;  // a range between the rows
       BatchPiece& piece = by_start[range.start_key()];

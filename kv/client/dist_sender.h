@@ -22,6 +22,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -82,6 +83,7 @@ class DistSender : public Sender {
   Task<v1::BatchResponse> SendInOrder(const Context& ctx, const v1::BatchRequest& batch, std::vector<BatchPiece> pieces);
   Task<v1::BatchResponse> SendSideBySide(const Context& ctx, const v1::BatchRequest& batch, std::vector<BatchPiece> pieces, bool commits);
   Task<absl::StatusOr<std::vector<BatchPiece>>> Split(const Context& ctx, const v1::BatchRequest& batch);
+  Task<absl::StatusOr<std::optional<std::vector<BatchPiece>>>> TrySplit(const Context& ctx, const v1::BatchRequest& batch);
   // dist_sender_lookup.cc
   const v1::RangeDescriptor* Known(std::string_view key) const;
   Task<v1::BatchResponse> SendLookup(const Context& ctx, v1::BatchRequest batch);
@@ -90,6 +92,7 @@ class DistSender : public Sender {
   Task<absl::Status> BackOff(const Context& ctx, Trouble& trouble, Duration at_least);
   std::vector<std::string> Targets(const v1::RangeDescriptor& range) const;
   void Learn(const v1::BatchResponse& response);
+  void NoteServedBy(const v1::RangeDescriptor& range, const std::string& address);
   void Learn(const v1::RangeDescriptor& range);
   v1::BatchResponse GiveUp(const v1::BatchRequest& batch, const Trouble& trouble, const absl::Status& why) const;
 

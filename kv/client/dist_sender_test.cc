@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/runtime/random.h"
+#include "base/strings.h"
 #include "kv/api/error.h"
 #include "kv/api/request.h"
 #include "kv/api/testing/test_loop.h"
@@ -18,13 +19,15 @@ namespace {
 
 constexpr char kKey[] = "\xfe" "a";
 
-// One range on one node, which answers as the test says.
+// One range, on one node unless said otherwise. They answer as the test says.
 class Script : public BatchChannel {
  public:
   Task<CallResult> Call(const Context& ctx, std::string address, const v1::BatchRequest& batch) override {
     if (absl::Status s = co_await ctx.Yield(); !s.ok()) co_return CallResult{.status = s, .maybe_received = false, .response = {}};
-    if (batch.requests(0).has_range_lookup()) co_return Lookup();
+    if (batch.requests(0).has_range_lookup()) co_return Lookup(batch.requests(0).range_lookup().key());
     ++tries;
+    last = batch;
+    asked = address;
     if (answers.empty()) co_return CallResult{.status = absl::OkStatus(), .maybe_received = false, .response = {}};
     auto answer = std::move(answers.front());
     answers.pop_front();
@@ -42,9 +45,13 @@ class Script : public BatchChannel {
   std::deque<std::function<CallResult()>> answers;
   bool lookups_fail = false;
   int tries = 0;
+  uint64_t nodes = 1;
+  std::string asked;  // the last time
+  v1::BatchRequest last;
+  std::string cut_at;  // there are two ranges, until somebody looks up the second
 
  private:
-  CallResult Lookup() const {
+  CallResult Lookup(const std::string& key) const {
     if (lookups_fail) return Error(UnavailableKvError("nobody leads the meta range"));
     CallResult result;
     auto* lookup = result.response.add_responses()->mutable_range_lookup();
@@ -52,10 +59,14 @@ class Script : public BatchChannel {
     range->set_range_id(7);
     range->set_start_key("\xfe");
     range->set_generation(1);
-    range->add_replicas()->set_node_id(1);
-    auto* node = lookup->add_nodes();
-    node->set_node_id(1);
-    node->set_address("n1");
+    if (!cut_at.empty()) range->set_generation(key < cut_at ? 1 : 2);
+    if (!cut_at.empty() && key < cut_at) range->set_end_key(cut_at);
+    for (uint64_t id = 1; id <= nodes; ++id) {
+      range->add_replicas()->set_node_id(id);
+      auto* node = lookup->add_nodes();
+      node->set_node_id(id);
+      node->set_address(StrCat("n", id));
+    }
     return result;
   }
 };
@@ -124,6 +135,42 @@ TEST_F(DistSenderTest, WhatCannotBeToldFromItsRepetitionIsNotRepeated) {
   node_.answers.push_back(&Script::Broken);
   auto response = Send(batch);
   EXPECT_TRUE(response.error().has_ambiguous()) << response.ShortDebugString();
+  EXPECT_EQ(node_.tries, 1);
+}
+
+// Else the parts of one scan would be two scans of one range, each with the limit, and what the first left were forgotten.
+TEST_F(DistSenderTest, ARequestHasOnePartInARangeThatIsMergedWhileItIsTakenApart) {
+  node_.cut_at = "\xfe" "m";
+  v1::BatchRequest batch;
+  batch.mutable_header()->set_version(kBatchVersion);
+  batch.mutable_header()->set_max_rows(2);
+  auto* scan = batch.add_requests()->mutable_scan();
+  scan->set_key(kKey);
+  scan->set_end_key("\xfe" "z");
+  node_.answers.push_back([] {
+    CallResult result;
+    result.response.add_responses()->mutable_scan()->mutable_resume()->set_key("\xfe" "c");
+    return result;
+  });
+  auto response = Send(batch);
+  EXPECT_EQ(node_.tries, 1);
+  ASSERT_EQ(node_.last.requests_size(), 1);
+  EXPECT_EQ(node_.last.requests(0).scan().key(), kKey);
+  EXPECT_EQ(node_.last.requests(0).scan().end_key(), "\xfe" "z");
+  ASSERT_EQ(response.responses_size(), 1);
+  EXPECT_EQ(response.responses(0).scan().resume().key(), "\xfe" "c");
+}
+
+// A host that is gone refuses nothing: each try lasts until somebody gives it up.
+TEST_F(DistSenderTest, WhoServedIsAskedFirstTheNextTime) {
+  node_.nodes = 3;
+  node_.answers.push_back(&Script::Unreachable);
+  node_.answers.push_back(&Script::Unreachable);
+  EXPECT_FALSE(Send(Commit()).has_error());
+  EXPECT_EQ(node_.asked, "n3");
+  node_.tries = 0;
+  EXPECT_FALSE(Send(Commit()).has_error());
+  EXPECT_EQ(node_.asked, "n3");
   EXPECT_EQ(node_.tries, 1);
 }
 
