@@ -97,6 +97,7 @@ std::optional<v1::Transaction> Sequencer::Finished(const v1::TxnMeta& txn) const
   *out.mutable_meta() = txn;
   out.set_status(it->second.status);
   if (it->second.status == v1::COMMITTED) out.mutable_meta()->set_write_ts(it->second.commit_ts.bits);
+  *out.mutable_ignored() = it->second.ignored;
   return out;
 }
 
@@ -105,10 +106,10 @@ bool Sequencer::IsAborted(std::string_view txn_id) const {
   return it != finished_.end() && it->second.status == v1::ABORTED;
 }
 
-void Sequencer::OnFinished(std::string_view txn_id, v1::TxnStatus status, Timestamp commit_ts) {
-  auto [it, inserted] = finished_.emplace(txn_id, Outcome{status, commit_ts});
+void Sequencer::OnFinished(const v1::Transaction& txn) {
+  auto [it, inserted] = finished_.emplace(txn.meta().id(), Outcome{txn.status(), Timestamp{txn.meta().write_ts()}, txn.ignored()});
   if (!inserted) return;
-  finished_order_.emplace_back(txn_id);
+  finished_order_.push_back(txn.meta().id());
   if (finished_order_.size() > options_.remembered_txns) {
     finished_.erase(finished_order_.front());
     finished_order_.pop_front();
@@ -170,7 +171,7 @@ Task<absl::Status> Sequencer::PushWhileWaiting(const Context& ctx, Ticket& ticke
   }
   if (!blocker.holds && IsFinished(pushed->status())) {
     // The claim goes with its request; nothing is left to clean up here. Its end is near: wait for it.
-    OnFinished(pushed->meta().id(), pushed->status(), Timestamp{pushed->meta().write_ts()});
+    OnFinished(*pushed);
     (void)co_await request.changed().Wait(ctx.WithTimeout(options_.lock_push_delay));
     co_return ctx.status();
   }
@@ -185,7 +186,7 @@ Task<absl::Status> Sequencer::CleanUp(const Context& ctx, v1::Transaction pushee
     if (std::find(keys.begin(), keys.end(), key) == keys.end()) co_return absl::OkStatus();
     keys = {key};
   } else {
-    OnFinished(id, pushee.status(), Timestamp{pushee.meta().write_ts()});
+    OnFinished(pushee);
   }
   bool finished = IsFinished(pushee.status());
   if (!keys.empty()) CO_RETURN_IF_ERROR(co_await pusher_->Resolve(ctx, std::move(pushee), std::move(keys), pushed_at));

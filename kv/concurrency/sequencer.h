@@ -104,8 +104,8 @@ class Sequencer {
   Task<absl::Status> WaitForDiscovered(const Context& ctx, Ticket& ticket, std::vector<DiscoveredLock> locks, Timestamp limit = {},
                                        Timestamp push_above = {});
 
-  // `txn` is known to be finished: its waiters here need no push.
-  void OnFinished(std::string_view txn_id, v1::TxnStatus status, Timestamp commit_ts);
+  // `txn` is known to be finished: its waiters here need no push. What it holds is as in its record: status, commit timestamp, ignored.
+  void OnFinished(const v1::Transaction& txn);
   // Whether it is known here that `txn` was aborted: what it had locked may be gone.
   bool IsAborted(std::string_view txn_id) const;
   // Sees every key whose unreplicated lock goes (the timestamp cache has to know).
@@ -132,6 +132,7 @@ class Sequencer {
   struct Outcome {
     v1::TxnStatus status;
     Timestamp commit_ts;
+    google::protobuf::RepeatedPtrField<v1::IgnoredSequences> ignored;
   };
   std::map<std::string, Outcome, std::less<>> finished_;
   std::deque<std::string> finished_order_;

@@ -33,6 +33,7 @@ class FakePusher : public Pusher {
     }
   }
   Task<absl::Status> Resolve(const Context& ctx, v1::Transaction txn, std::vector<std::string> keys, Timestamp) override {
+    resolved_as = txn;
     for (const auto& key : keys) {
       StrAppend(&resolved, key, " ");
       table_->Release(key, "", txn.meta().id(), [](std::string_view) {});
@@ -48,6 +49,7 @@ class FakePusher : public Pusher {
   int pushes = 0;
   v1::PushTxnRequest last;
   std::string resolved;
+  v1::Transaction resolved_as;
 
  private:
   LockTable* table_;
@@ -112,12 +114,20 @@ TEST_F(SequencerTest, AfterADelayTheHolderIsPushedAndWhatItLeftResolved) {
 }
 
 TEST_F(SequencerTest, ADiscoveredIntentOfAFinishedTransactionNeedsNoPush) {
-  sequencer_.OnFinished("A", v1::COMMITTED, Timestamp{12});
+  // A savepoint took its second and third write back.
+  v1::Transaction a;
+  *a.mutable_meta() = a_;
+  a.mutable_meta()->set_write_ts(12);
+  a.set_status(v1::COMMITTED);
+  a.add_ignored()->set_from(2);
+  a.mutable_ignored(0)->set_to(3);
+  sequencer_.OnFinished(a);
   Sequencer::Ticket ticket(Writing(&b_, "k"));
   ASSERT_TRUE(sequencer_.TrySequence(ticket));
   EXPECT_TRUE(loop_.Run(sequencer_.WaitForDiscovered(loop_.ctx(), ticket, {{"k", a_, LockStrength::kExclusive, true}})).ok());
   EXPECT_EQ(pusher_.pushes, 0);
   EXPECT_EQ(pusher_.resolved, "k ");
+  EXPECT_EQ(pusher_.resolved_as.SerializeAsString(), a.SerializeAsString());
 }
 
 TEST_F(SequencerTest, ADeadlockEndsTheWait) {

@@ -46,8 +46,7 @@ struct Effects {
   struct Resolved {
     std::string key;
     std::string end_key;
-    v1::TxnMeta txn;
-    v1::TxnStatus status;
+    v1::Transaction txn;  // what the request says of it
   };
   std::vector<Resolved> resolved;
 

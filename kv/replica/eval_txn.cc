@@ -204,7 +204,10 @@ EvalResult Evaluator::ResolveIntent(const v1::ResolveIntentRequest& request, v1:
   params.stats = &stats_;
   params.pending_since = Timestamp{request.pending_since()};
   for (const auto& range : request.ignored()) params.ignored.emplace_back(range.from(), range.to());
-  Effects::Resolved resolved{request.key(), request.end_key(), request.txn(), request.status()};
+  Effects::Resolved resolved{request.key(), request.end_key(), {}};
+  *resolved.txn.mutable_meta() = request.txn();
+  resolved.txn.set_status(request.status());
+  *resolved.txn.mutable_ignored() = request.ignored();
   mvcc::Outcome outcome;
   bool any = false;
   if (request.end_key().empty()) {

@@ -423,12 +423,13 @@ void Replica::Apply(const Work& work, Effects& effects) {
     Released(key, work.ts.now);
   }
   for (const Effects::Resolved& resolved : effects.resolved) {
-    if (!IsFinished(resolved.status)) {
-      if (resolved.end_key.empty()) locks_.OnIntentMoved(resolved.key, resolved.txn.id());
+    const std::string& txn = resolved.txn.meta().id();
+    if (!IsFinished(resolved.txn.status())) {
+      if (resolved.end_key.empty()) locks_.OnIntentMoved(resolved.key, txn);
       continue;
     }
-    sequencer_.OnFinished(resolved.txn.id(), resolved.status, Timestamp{resolved.txn.write_ts()});
-    locks_.Release(resolved.key, resolved.end_key, resolved.txn.id(), release);
+    sequencer_.OnFinished(resolved.txn);
+    locks_.Release(resolved.key, resolved.end_key, txn, release);
   }
   for (std::string& txn_id : effects.aborted) aborted_.emplace(std::move(txn_id), work.ts.now);
   if (aborted_.size() >= sweep_aborted_at_) background_.Spawn(SweepAborted());
@@ -444,7 +445,7 @@ void Replica::ApplyEnded(Effects::Ended& ended, Timestamp now) {
   const std::string id = ended.txn.meta().id();
   (ended.txn.status() == v1::COMMITTED ? metrics_->commits : metrics_->rollbacks) += 1;
   const Timestamp released = std::max(now, Timestamp{ended.txn.meta().write_ts()});
-  sequencer_.OnFinished(id, ended.txn.status(), Timestamp{ended.txn.meta().write_ts()});
+  sequencer_.OnFinished(ended.txn);
   locks_.ReleaseAll(id, [&](std::string_view key) { Released(key, released); });
   pushes_.Notify(id);
   if (ended.wrote_outcome && ++outcomes_written_ % 64 == 0 && !sweeping_) background_.Spawn(SweepOutcomes());
