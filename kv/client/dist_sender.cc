@@ -1,6 +1,7 @@
 #include "kv/client/dist_sender.h"
 
 #include <algorithm>
+#include <functional>
 #include <optional>
 #include <utility>
 
@@ -18,7 +19,40 @@ namespace insula::kv {
 namespace {
 
 constexpr int kMaxReroutesAtOnce = 3;  // before backing off in between
+constexpr Duration kLongSilence = 1s;
+constexpr Duration kLeaseLife = 3s;    // of a store that is silent, about
 constexpr int kMostSplits = 10;        // of one batch, while the ranges change
+
+// Whom to ask, one after the other, round and round.
+class Candidates {
+ public:
+  Candidates(std::vector<std::string> addresses, std::function<bool(const std::string&)> is_silent) : addresses_(std::move(addresses)), is_silent_(std::move(is_silent)) {}
+  bool empty() const { return addresses_.empty(); }
+  size_t size() const { return addresses_.size(); }
+  const std::string& present() const { return At(next_); }
+  bool at_first() const { return next_ == 0; }
+  // To the next one that is not silent, or the next if all are. True: all have been asked.
+  bool Advance() {
+    size_t step = 1;
+    while (step < size() && is_silent_(At(next_ + step))) ++step;
+    if (is_silent_(At(next_ + step))) step = 1;
+    const bool around = next_ / size() != (next_ + step) / size();
+    next_ += step;
+    return around;
+  }
+  void GoTo(const std::string& address) {
+    auto it = std::find(addresses_.begin(), addresses_.end(), address);
+    if (it == addresses_.end()) it = addresses_.insert(addresses_.end(), address);
+    next_ = static_cast<size_t>(it - addresses_.begin());
+  }
+
+ private:
+  const std::string& At(size_t i) const { return addresses_[i % addresses_.size()]; }
+
+  std::vector<std::string> addresses_;
+  std::function<bool(const std::string&)> is_silent_;
+  size_t next_ = 0;
+};
 
 v1::BatchResponse ErrorResponse(const absl::Status& status) {
   v1::BatchResponse response;
@@ -87,7 +121,13 @@ std::vector<std::string> DistSender::Targets(const v1::RangeDescriptor& range) c
   if (range.range_id() == keys::kMetaRange) {
     for (const auto& [node, address] : cache_.addresses()) add(address);
   }
+  if (!silent_.empty()) std::stable_partition(targets.begin(), targets.end(), [&](const std::string& address) { return !IsSilent(address); });
   return targets;
+}
+
+bool DistSender::IsSilent(const std::string& address) const {
+  auto it = silent_.find(address);
+  return it != silent_.end() && executor_->Now() < it->second;
 }
 
 void DistSender::Learn(const v1::BatchResponse& response) {
@@ -129,20 +169,22 @@ Task<DistSender::RangeResult> DistSender::SendToRange(const Context& ctx, const 
   batch.mutable_header()->set_range_id(range.range_id());
   batch.mutable_header()->set_range_generation(range.generation());
   const bool writes = Writes(batch);
-  std::vector<std::string> targets = Targets(range);
-  if (targets.empty()) {
+  Candidates candidates(Targets(range), [this](const std::string& address) { return IsSilent(address); });
+  if (candidates.empty()) {
     result.response = GiveUp(batch, trouble, absl::UnavailableError("no node's address is known"));
     co_return result;
   }
-  size_t next = 0, hops = 0, not_there = 0;
+  size_t hops = 0, not_there = 0;
   while (true) {
     if (auto deadline = ctx.deadline()) {
       auto left = std::chrono::duration_cast<std::chrono::microseconds>(*deadline - executor_->Now());
       batch.mutable_header()->set_timeout_us(std::max<int64_t>(left.count(), 1));
     }
-    const std::string address = targets[next % targets.size()];
+    const std::string address = candidates.present();
     ++round_trips_;
+    const MonoTime asked = executor_->Now();
     CallResult call = co_await channel_->Call(ctx, address, batch);
+    if (call.status.ok() && !silent_.empty()) silent_.erase(address);
     Duration at_least = Duration::zero();
     bool wait = false;
     if (!call.status.ok()) {
@@ -155,11 +197,12 @@ Task<DistSender::RangeResult> DistSender::SendToRange(const Context& ctx, const 
         result.response = GiveUp(batch, trouble, call.status);
         co_return result;
       }
-      ++next;
-      wait = next % targets.size() == 0;
+      // One that refuses at once costs nothing, and may be back at once.
+      if (executor_->Now() - asked >= kLongSilence) silent_[address] = executor_->Now() + kLeaseLife;
+      wait = candidates.Advance();
     } else if (!call.response.has_error()) {
       Learn(call.response);
-      if (next != 0) NoteServedBy(range, address);
+      if (!candidates.at_first()) NoteServedBy(range, address);
       trouble.since = MonoTime{};
       result.response = std::move(call.response);
       co_return result;
@@ -170,22 +213,23 @@ Task<DistSender::RangeResult> DistSender::SendToRange(const Context& ctx, const 
           const auto& hint = error.not_leaseholder();
           cache_.SetAddress(hint.leaseholder_node(), hint.leaseholder_address());
           const std::string named = hint.leaseholder_node() != 0 ? cache_.Address(hint.leaseholder_node()) : std::string();
-          if (!named.empty() && named != address) {
+          if (named != address && IsSilent(named)) {
+            // Others will lead soon, or it is heard of again.
+            candidates.Advance();
+            wait = true;
+          } else if (!named.empty() && named != address) {
             cache_.SetLeaseholder(range.range_id(), hint.leaseholder_node());
-            auto it = std::find(targets.begin(), targets.end(), named);
-            if (it == targets.end()) it = targets.insert(targets.end(), named);
-            next = static_cast<size_t>(it - targets.begin());
+            candidates.GoTo(named);
             wait = ++hops % 3 == 0;  // they point at each other while a leader is found
           } else {
             cache_.ForgetLeaseholder(range.range_id());
-            ++next;
-            wait = next % targets.size() == 0;
+            wait = candidates.Advance();
           }
           break;
         }
         case v1::Error::kUnavailable:
           at_least = std::chrono::microseconds(error.unavailable().retry_after_us());
-          ++next;
+          candidates.Advance();
           wait = true;
           break;
         case v1::Error::kAmbiguous:
@@ -199,8 +243,8 @@ Task<DistSender::RangeResult> DistSender::SendToRange(const Context& ctx, const 
         case v1::Error::kRangeMismatch: {
           // It is not there (any more), and nobody else is named: the other replicas may still be where they were.
           cache_.ForgetLeaseholder(range.range_id());
-          if (error.range_mismatch().current().empty() && ++not_there < targets.size()) {
-            ++next;
+          if (error.range_mismatch().current().empty() && ++not_there < candidates.size()) {
+            candidates.Advance();
             break;
           }
           const std::string key = RoutingKey(batch.requests(0), batch.header());
@@ -209,7 +253,7 @@ Task<DistSender::RangeResult> DistSender::SendToRange(const Context& ctx, const 
           // Where range 1 is nobody can look up: another node may know.
           const v1::RangeDescriptor* now = Known(key);
           if (range.range_id() == keys::kMetaRange && now == &meta_range_ && now->generation() <= range.generation()) {
-            ++next;
+            candidates.Advance();
             wait = true;
             break;
           }

@@ -93,6 +93,7 @@ class DistSender : public Sender {
   std::vector<std::string> Targets(const v1::RangeDescriptor& range) const;
   void Learn(const v1::BatchResponse& response);
   void NoteServedBy(const v1::RangeDescriptor& range, const std::string& address);
+  bool IsSilent(const std::string& address) const;
   void Learn(const v1::RangeDescriptor& range);
   v1::BatchResponse GiveUp(const v1::BatchRequest& batch, const Trouble& trouble, const absl::Status& why) const;
 
@@ -103,6 +104,8 @@ class DistSender : public Sender {
   RangeCache cache_;
   v1::RangeDescriptor meta_range_;  // range 1; at first as if it had never been split
   std::map<std::string, std::shared_ptr<Event>> lookups_;  // under way, by key
+  // Addresses that let somebody wait for nothing a moment ago, and until when others are asked first.
+  std::map<std::string, MonoTime> silent_;
   uint64_t round_trips_ = 0;
 };
 

@@ -31,7 +31,9 @@ class Script : public BatchChannel {
     if (answers.empty()) co_return CallResult{.status = absl::OkStatus(), .maybe_received = false, .response = {}};
     auto answer = std::move(answers.front());
     answers.pop_front();
-    co_return answer();
+    CallResult result = answer();
+    if (Duration time = std::exchange(takes, Duration::zero()); time > Duration::zero()) (void)co_await Sleep(ctx, time);
+    co_return result;
   }
 
   static CallResult Broken() { return {.status = absl::UnavailableError("broken"), .maybe_received = true, .response = {}}; }
@@ -48,6 +50,7 @@ class Script : public BatchChannel {
   uint64_t nodes = 1;
   std::string asked;  // the last time
   v1::BatchRequest last;
+  Duration takes = Duration::zero();  // the call under way
   std::string cut_at;  // there are two ranges, until somebody looks up the second
 
  private:
@@ -172,6 +175,39 @@ TEST_F(DistSenderTest, WhoServedIsAskedFirstTheNextTime) {
   EXPECT_FALSE(Send(Commit()).has_error());
   EXPECT_EQ(node_.asked, "n3");
   EXPECT_EQ(node_.tries, 1);
+}
+
+// Nor does a range that this client has not asked for since wait for it.
+TEST_F(DistSenderTest, WhoLetOthersWaitIsAskedLastForAWhile) {
+  node_.nodes = 3;
+  node_.answers.push_back([this] {
+    node_.takes = 5s;
+    return Script::Unreachable();
+  });
+  EXPECT_FALSE(Send(Commit()).has_error());
+  EXPECT_EQ(node_.asked, "n2");
+  sender_.cache().SetLeaseholder(7, 1);
+  node_.tries = 0;
+  EXPECT_FALSE(Send(Commit()).has_error());
+  EXPECT_EQ(node_.asked, "n2") << "n1 was said to lead";
+  EXPECT_EQ(node_.tries, 1);
+  // The others name it still, and are asked again until they know better.
+  for (int i = 0; i < 2; ++i) {
+    node_.answers.push_back([] {
+      CallResult result;
+      result.response.mutable_error()->mutable_not_leaseholder()->set_leaseholder_node(1);
+      result.response.mutable_error()->mutable_not_leaseholder()->set_leaseholder_address("n1");
+      return result;
+    });
+  }
+  node_.tries = 0;
+  EXPECT_FALSE(Send(Commit()).has_error());
+  EXPECT_EQ(node_.tries, 3);
+  EXPECT_NE(node_.asked, "n1");
+  loop_.RunFor(4s);
+  sender_.cache().SetLeaseholder(7, 1);
+  EXPECT_FALSE(Send(Commit()).has_error());
+  EXPECT_EQ(node_.asked, "n1");
 }
 
 }  // namespace
