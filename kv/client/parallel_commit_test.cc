@@ -296,6 +296,21 @@ TEST_F(ParallelCommitTest, AStagingRecordThatIsLeftBehindIsSettledByTheNextLease
   EXPECT_EQ(ReadAll(), "new new new ");
 }
 
+// It was given no timestamp before its commit: what it is told of that is all that it knows.
+TEST_F(ParallelCommitTest, ABlindWriteWhoseAnswersAreLostIsToldToHaveHappened) {
+  int commits = 0;
+  auto db = cluster_.NewDatabase({}, [&](const v1::BatchRequest& batch) -> CallFate {
+    const bool commit = batch.requests(batch.requests_size() - 1).has_end_txn();
+    if (!commit) return {};
+    return {.received = ++commits == 1, .breaks = true};
+  });
+  auto txn = db->Begin({});
+  txn->Put(K("a"), "blind");
+  absl::Status committed = loop_.Run(txn->Commit(loop_.ctx()));
+  EXPECT_TRUE(committed.ok()) << committed;
+  EXPECT_GT(commits, 1);
+}
+
 // Transfers between ranges by clients whose calls are slow (slower than transactions expire), lost or unanswered, and who crash; leases
 // move and ranges are split meanwhile. The sum stays, what was acknowledged is there, what was refused is not.
 class RandomFatesTest : public ParallelCommitTest, public testing::WithParamInterface<int> {

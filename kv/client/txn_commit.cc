@@ -329,8 +329,9 @@ Task<absl::Status> TxnCoordinator::CommitInTwoPhases(const Context& ctx) {
   co_return PgError(sqlstate::kSerializationFailure, "could not serialize access: the commit timestamp was moved up again and again");
 }
 
-// Asks for the outcome of the transaction, and thereby settles it: its commit timestamp; empty: not committed.
-Task<absl::StatusOr<Timestamp>> TxnCoordinator::AskOutcome(const Context& ctx) {
+// Asks for the outcome of the transaction, and thereby settles it: its commit timestamp, as far as it is known here (one that wrote blindly in
+// one phase was given none before); nothing: not committed.
+Task<absl::StatusOr<std::optional<Timestamp>>> TxnCoordinator::AskOutcome(const Context& ctx) {
   while (true) {
     CO_RETURN_IF_ERROR(ctx.status());
     v1::BatchRequest batch;
@@ -342,7 +343,7 @@ Task<absl::StatusOr<Timestamp>> TxnCoordinator::AskOutcome(const Context& ctx) {
     v1::BatchResponse response = co_await core_->sender->Send(ctx, std::move(batch));
     if (response.has_error()) co_return FromKvError(response.error());
     const v1::QueryOutcomeResponse& answer = response.responses(0).query_outcome();
-    if (!answer.has_staging()) co_return answer.committed() ? Timestamp{txn_.meta().write_ts()} : Timestamp();
+    if (!answer.has_staging()) co_return answer.committed() ? std::optional(Timestamp{txn_.meta().write_ts()}) : std::nullopt;
     CO_ASSIGN_OR_RETURN(v1::Transaction settled, co_await RecoverTxn(ctx, *core_->sender, answer.staging()));
     if (settled.status() == v1::COMMITTED) co_return Timestamp{settled.meta().write_ts()};
     // Aborted: made durable by asking once more. STAGING: a copy of the commit came in between.
@@ -358,10 +359,10 @@ Task<absl::Status> TxnCoordinator::SettleUnknown(const Context& ctx, std::string
     failure_ = PgErrorBuilder(sqlstate::kTransactionResolutionUnknown, "the outcome of the transaction is not known").Detail(reason).Build();
     co_return failure_;
   }
-  if (!outcome->empty()) {
+  if (outcome->has_value()) {
     PROBE("a commit of unknown fate had happened");
     state_ = State::kCommitted;
-    commit_ts_ = *outcome;
+    commit_ts_ = **outcome;
     co_return absl::OkStatus();
   }
   PROBE("a commit of unknown fate was ruled out");

@@ -183,7 +183,7 @@ class TxnCoordinator final : public Txn {
   Task<absl::Status> FixCommitTimestamp(const Context& ctx);
   v1::EndTxnRequest* AddEnd(v1::BatchRequest* batch);
   Task<absl::Status> CheckFenceAt(const Context& ctx, Timestamp ts);
-  Task<absl::StatusOr<Timestamp>> AskOutcome(const Context& ctx);
+  Task<absl::StatusOr<std::optional<Timestamp>>> AskOutcome(const Context& ctx);
   Task<absl::Status> SettleUnknown(const Context& ctx, std::string_view why);
   void Committed(const v1::BatchResponse& response);
   std::vector<std::string> UnwrittenLocks() const;

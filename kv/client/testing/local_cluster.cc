@@ -26,6 +26,7 @@ class LocalCluster::Client : public BatchChannel {
     CallResult result;
     result.status = fate.delay > Duration::zero() ? co_await Sleep(ctx, fate.delay) : absl::OkStatus();
     if (result.status.ok() && fate.received) result = co_await cluster_->Call(ctx, std::move(address), batch);
+    if (fate.breaks) co_return CallResult{.status = absl::UnavailableError("the connection broke"), .maybe_received = fate.received, .response = {}};
     if (fate.answer_delay > Duration::zero() && !(co_await Sleep(ctx, fate.answer_delay)).ok()) {
       result.status = ctx.status();
       result.maybe_received = fate.received;

@@ -29,6 +29,7 @@ struct CallFate {
   Duration answer_delay = Duration::zero();  // until the answer comes
   bool received = true;
   bool answered = true;  // else the client waits until it loses patience
+  bool breaks = false;   // the connection, after the batch was served if it was received
 };
 using Fates = std::function<CallFate(const v1::BatchRequest&)>;
 
