@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <utility>
+#include <vector>
 
 #include "base/async/wait.h"
 #include "base/encoding/ordered.h"
@@ -61,7 +62,7 @@ class Tenants : public Workload {
   std::string RandomKey(Random& random) override { return Key(random.Uniform(kTenants), random.Uniform(kKeys)); }
 
   Task<absl::Status> Check(Context ctx) override {
-    for (uint64_t t = 0; t < kTenants; ++t) CO_RETURN_IF_ERROR(co_await CheckSuspended(ctx, t));
+    CO_RETURN_IF_ERROR(co_await CheckSuspended(ctx));
     co_return co_await TransactUntilDone(ctx, {.read_only = true}, [this](const Context& limited, kv::Txn& txn) -> Task<absl::Status> {
       for (uint64_t t = 0; t < kTenants; ++t) {
         for (uint64_t k = 0; k < kKeys; ++k) {
@@ -114,7 +115,7 @@ class Tenants : public Workload {
 
   // Whichever node leads the registry. kAborted and kNotFound are answers; anything else is asked again.
   Task<absl::StatusOr<std::string>> AskRegistry(const Context& ctx, std::string method, std::string request) {
-    for (int node = 0;; node = (node + 1) % SimCluster::kNodes) {
+    for (int node = 0;; node = (node + 1) % env_.cluster->nodes()) {
       auto answer = co_await AskNode(ctx.WithTimeout(5s), node, method, request);
       if (answer.ok() || absl::IsAborted(answer.status()) || absl::IsNotFound(answer.status())) co_return answer;
       CO_RETURN_IF_ERROR(ctx.status());
@@ -151,14 +152,22 @@ class Tenants : public Workload {
   }
 
   // Whatever happened when it was suspended, every node hears of it.
-  Task<absl::Status> CheckSuspended(const Context& ctx, uint64_t t) {
-    CO_RETURN_IF_ERROR(co_await LookUp(ctx, t));
-    const Pod& pod = tenants_[t].pods[(tenants_[t].next_pod + kPodsPerTenant - 1) % kPodsPerTenant];
-    if (tenants_[t].record.state() != pb::SUSPENDED || !pod.process->alive() || pod.generation != tenants_[t].record.generation()) co_return absl::OkStatus();
+  Task<absl::Status> CheckSuspended(const Context& ctx) {
+    std::vector<uint64_t> suspended;
+    for (uint64_t t = 0; t < kTenants; ++t) {
+      CO_RETURN_IF_ERROR(co_await LookUp(ctx, t));
+      const Pod& pod = NewestPod(t);
+      if (tenants_[t].record.state() == pb::SUSPENDED && pod.process->alive() && pod.generation == tenants_[t].record.generation()) suspended.push_back(t);
+    }
+    if (suspended.empty()) co_return absl::OkStatus();
     CO_RETURN_IF_ERROR(co_await Sleep(ctx, kHearTime));
-    pod.process->Spawn([this, t, database = SimCluster::DatabaseOf(pod.process)](Context pod_ctx) { return ReachOut(std::move(pod_ctx), t, database); });
+    for (uint64_t t : suspended) {
+      SimProcess* process = NewestPod(t).process;
+      process->Spawn([this, t, database = SimCluster::DatabaseOf(process)](Context pod_ctx) { return ReachOut(std::move(pod_ctx), t, database); });
+    }
     co_return co_await Sleep(ctx, kReachTime + 1s);
   }
+  const Pod& NewestPod(uint64_t t) const { return tenants_[t].pods[(tenants_[t].next_pod + kPodsPerTenant - 1) % kPodsPerTenant]; }
   Task<void> ReachOut(Context ctx, uint64_t t, kv::Database* database) {
     for (uint64_t k = 0; k < kKeys; ++k) {
       absl::Status served = co_await TransactOn(ctx.WithTimeout(kReachTime / kKeys), database, {.read_only = true},
