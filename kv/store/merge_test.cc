@@ -263,18 +263,25 @@ class MergeAndMoveTest : public MergeTest {
       ASSERT_TRUE(group != nullptr && on.contains(group->range_id())) << storage::UserKey(it->key());
     }
   }
+
+  // Merges while one of the followers, the other one in each second round, is away: `*away`.
+  void MergeWithout(TestCluster& cluster, uint64_t round, int* away) {
+    Prepare(cluster);
+    auto frozen = cluster.Freeze(kRight);
+    ASSERT_TRUE(frozen.ok()) << frozen.status();
+    *away = (cluster.Leaseholder(kLeft) + 1 + static_cast<int>(round % 2)) % 3;
+    cluster.Crash(*away);
+    ASSERT_TRUE(cluster.MergeFrozen(kLeft, *frozen).ok());
+  }
 };
 
 TEST_F(MergeAndMoveTest, WhoLosesItsLeftSideBeforeItHasAppliedTheMergeKeepsNothingOfTheRightSide) {
   for (uint64_t round = 0; round < 12; ++round) {
     SCOPED_TRACE(StrCat("round ", round));
     TestCluster cluster(900 + round, Options(round % 2 == 1));
-    Prepare(cluster);
-    auto frozen = cluster.Freeze(kRight);
-    ASSERT_TRUE(frozen.ok()) << frozen.status();
-    const int away = (cluster.Leaseholder(kLeft) + 1 + static_cast<int>(round % 2)) % 3;
-    cluster.Crash(away);
-    ASSERT_TRUE(cluster.MergeFrozen(kLeft, *frozen).ok());
+    int away = -1;
+    MergeWithout(cluster, round, &away);
+    if (HasFatalFailure()) return;
     ASSERT_TRUE(cluster.Change(kLeft, {3}, {away}).ok());
     cluster.Restart(away);
     ASSERT_TRUE(cluster.WaitReady(away)) << cluster.trouble(away);
@@ -295,12 +302,9 @@ TEST_F(MergeAndMoveTest, WhoSleptThroughAMergeAndASplitTakesBothSidesInWhichever
   for (uint64_t round = 0; round < 24; ++round) {
     SCOPED_TRACE(StrCat("round ", round));
     TestCluster cluster(1000 + round, Options(round % 2 == 1));
-    Prepare(cluster);
-    auto frozen = cluster.Freeze(kRight);
-    ASSERT_TRUE(frozen.ok()) << frozen.status();
-    const int away = (cluster.Leaseholder(kLeft) + 1 + static_cast<int>(round % 2)) % 3;
-    cluster.Crash(away);
-    ASSERT_TRUE(cluster.MergeFrozen(kLeft, *frozen).ok());
+    int away = -1;
+    MergeWithout(cluster, round, &away);
+    if (HasFatalFailure()) return;
     ASSERT_TRUE(cluster.Split(kLeft, kSplitOff, Key("m")).ok());
     ASSERT_TRUE(cluster.Write(kSplitOff, Key("y"), "9").ok());
     for (int i = 0; i < 60; ++i) {  // logs that do not reach back
