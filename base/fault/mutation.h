@@ -27,8 +27,9 @@ enum class Mutation : uint8_t {
   kForgetRollback,      // writes after a savepoint survive its rollback
   kLoseAbortMarker,     // asking for an outcome does not keep a late commit away
   kForgetReads,         // a new lease does not know what the former one served
+  kAnswerEarly,         // a commit is acknowledged before the clock has reached its timestamp
 };
-inline constexpr int kMutations = 13;
+inline constexpr int kMutations = 14;
 
 namespace internal {
 inline constinit uint32_t switched_on = 0;

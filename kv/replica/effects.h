@@ -53,6 +53,9 @@ struct Effects {
   // Foreign transactions that are aborted, and what they had written here is taken away (aborted.h).
   std::vector<std::string> aborted;
 
+  // When a commit happens that the answer tells of; empty: it tells of none.
+  Timestamp settled;
+
   // The batch's transaction ended here.
   struct Ended {
     v1::Transaction txn;           // status COMMITTED or ABORTED; meta.write_ts: the commit timestamp

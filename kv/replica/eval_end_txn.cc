@@ -43,6 +43,7 @@ EvalResult Evaluator::ReplayCommit(bool* replayed) {
   v1::EndTxnResponse* end = response_->mutable_responses(batch_.requests_size() - 1)->mutable_end_txn();
   end->set_status(v1::COMMITTED);
   end->set_commit_ts((*outcome)->commit_ts.bits);
+  effects_.settled = (*outcome)->commit_ts;
   end->set_one_phase_committed(last.end_txn().one_phase());
   txn_->set_status(v1::COMMITTED);
   txn_->mutable_meta()->set_write_ts((*outcome)->commit_ts.bits);
@@ -99,6 +100,7 @@ EvalResult Evaluator::Commit(const v1::EndTxnRequest& request, std::string_view 
     if (record->status() == v1::COMMITTED) {
       out->set_status(v1::COMMITTED);
       out->set_commit_ts(record->meta().write_ts());
+      effects_.settled = Timestamp{record->meta().write_ts()};
       txn_->set_status(v1::COMMITTED);
       txn_->mutable_meta()->set_write_ts(record->meta().write_ts());
       return EvalResult::Ok();
@@ -116,6 +118,7 @@ EvalResult Evaluator::Commit(const v1::EndTxnRequest& request, std::string_view 
 
   txn_->mutable_meta()->set_write_ts(commit_ts.bits);
   out->set_commit_ts(commit_ts.bits);
+  effects_.settled = commit_ts;  // STAGING: it may be committed by the time of the answer
   out->set_one_phase_committed(one_phase);
   if (request.in_flight_size() > 0) {
     v1::Transaction staging = *txn_;

@@ -125,12 +125,14 @@ EvalResult Evaluator::QueryOutcome(const v1::QueryOutcomeRequest& request, v1::Q
   if (!outcome.ok()) return EvalResult::Error(outcome.status());
   if (*outcome) {
     out->set_committed((*outcome)->status == v1::COMMITTED);
+    if (out->committed()) effects_.settled = (*outcome)->commit_ts;
     return EvalResult::Ok();
   }
   auto record = LoadRecord(rw_, request.key(), request.txn_id());
   if (!record.ok()) return EvalResult::Error(record.status());
   if (*record && (*record)->status() == v1::COMMITTED) {
     out->set_committed(true);
+    effects_.settled = Timestamp{(*record)->meta().write_ts()};
     return EvalResult::Ok();
   }
   if (*record && (*record)->status() == v1::STAGING) {
@@ -158,6 +160,7 @@ EvalResult Evaluator::RecoverTxn(const v1::RecoverTxnRequest& request, v1::Recov
     const bool committed = *outcome && (*outcome)->status == v1::COMMITTED;
     txn->set_status(committed ? v1::COMMITTED : v1::ABORTED);
     if (committed) txn->mutable_meta()->set_write_ts((*outcome)->commit_ts.bits);
+    if (committed) effects_.settled = (*outcome)->commit_ts;
     return EvalResult::Ok();
   }
   *txn = **record;
@@ -167,6 +170,7 @@ EvalResult Evaluator::RecoverTxn(const v1::RecoverTxnRequest& request, v1::Recov
   effects_.ended = {*txn, request.key(), {txn->lock_spans().begin(), txn->lock_spans().end()}, request.implicitly_committed(), false};
   if (request.implicitly_committed()) {
     txn->set_status(v1::COMMITTED);
+    effects_.settled = Timestamp{txn->meta().write_ts()};
     StoreRecord(rw_, request.key(), *txn);
     // Its coordinator may still ask, when the record is gone.
     StoreOutcome(rw_, request.key(), request.txn_id(), {v1::COMMITTED, Timestamp{txn->meta().write_ts()}, ts_.now});

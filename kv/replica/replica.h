@@ -13,6 +13,8 @@
 //   P3  The lock table, the caches and the push queue are of the present lease: they are emptied when it is lost, and start
 //       at its low-water mark.
 //   P4  A read-only batch never makes a log entry.
+//   P5  No answer tells of a timestamp that this node's clock has not reached (docs/decisions/0008): who hears it may ask anywhere else,
+//       and is within everybody's uncertainty there.
 // Timestamps: the first leaseholder of a transaction (or of a READ COMMITTED statement) chooses its read timestamp. While a batch is
 // tried again here, its reads move up only where nobody has seen anything at the old timestamp: no transaction, can_forward_read_ts, or
 // a locking READ COMMITTED batch, which takes the newest version in any case.
@@ -161,6 +163,10 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
   void FinishResponse(Work& work);
   void NameNodes(v1::RangeLookupResponse* lookup) const;
   void CountError(const v1::Error& error);
+
+  // replica_answer.cc
+  static Timestamp Acknowledged(const Work& work, Timestamp settled);
+  Task<absl::Status> AwaitClock(const Context& ctx, Timestamp ts, bool applied);
 
   // replica_push.cc
   Task<absl::StatusOr<v1::Transaction>> Push(const Context& ctx, v1::PushTxnRequest push) override;

@@ -319,7 +319,9 @@ Task<absl::Status> Replica::Run(const Context& ctx, const v1::BatchRequest& batc
     if (group_ == nullptr) co_return AmbiguousError("the replica went away while the batch was applied");
     Apply(work, evaluator.effects());
     FinishResponse(work);
-    co_return absl::OkStatus();
+    ticket.Finish();
+    const Timestamp settled = evaluator.effects().settled;
+    co_return co_await AwaitClock(ctx, Acknowledged(work, settled), evaluator.has_writes() || !settled.empty());
   }
 }
 

@@ -663,6 +663,57 @@ TEST_F(ReplicaTest, ChecksHoldWithTheCommit) {
   EXPECT_EQ(Get(kA), "v1");
 }
 
+// P5: a commit that a reader of the future pushed up is told when the clock has got there, and so is what was read there.
+TEST_F(ReplicaTest, NoAnswerTellsOfATimestampThatTheClockHasNotReached) {
+  const Timestamp ahead = clock_.Now().AddMicros(200'000);
+  auto read_ahead = Batch();
+  read_ahead.mutable_header()->set_timestamp(ahead.bits);
+  AddGet(read_ahead, kA);
+  TaskGroup group(loop_.ctx());
+  Timestamp read_told, committed, commit_told, put_told;
+  group.SpawnFn([&]() -> Task<void> {
+    EXPECT_FALSE((co_await replica_->Execute(loop_.ctx(), read_ahead)).has_error());
+    read_told = clock_.Peek();
+  });
+  loop_.RunUntilIdle();
+  EXPECT_TRUE(read_told.empty());
+  group.SpawnFn([&]() -> Task<void> {
+    auto commit = In(NewTxn("t"));
+    commit.mutable_header()->set_can_forward_read_ts(true);
+    AddPut(commit, kA, "1");
+    AddEnd(commit, true, true);
+    auto response = co_await replica_->Execute(loop_.ctx(), commit);
+    EXPECT_FALSE(response.has_error()) << response.error().ShortDebugString();
+    committed = Timestamp{response.responses(1).end_txn().commit_ts()};
+    commit_told = clock_.Peek();
+  });
+  loop_.RunUntilIdle();
+  EXPECT_EQ(group_->proposals, 1) << "it is committed";
+  EXPECT_TRUE(commit_told.empty()) << "and not told";
+  auto put = Batch();
+  AddPut(put, kA, "2", 0, 0);
+  group.SpawnFn([&]() -> Task<void> {
+    EXPECT_FALSE((co_await replica_->Execute(loop_.ctx(), put)).has_error());
+    put_told = clock_.Peek();
+  });
+  (void)loop_.Run(Sleep(loop_.ctx(), 300ms));
+  EXPECT_GT(committed, ahead);
+  EXPECT_GE(read_told.micros(), ahead.micros());
+  EXPECT_GE(commit_told.micros(), committed.micros());
+  EXPECT_GE(put_told.micros(), committed.micros());
+}
+
+TEST_F(ReplicaTest, WhoGivesUpWaitingForACommitsAnswerKnowsNothing) {
+  auto commit = In(NewTxn("t"));
+  commit.mutable_header()->mutable_txn()->set_read_ts(clock_.Now().AddMicros(200'000).bits);
+  AddPut(commit, kA, "1");
+  AddEnd(commit, true, true);
+  for (const char* times : {"first", "repeated"}) {
+    auto response = loop_.Run(replica_->Execute(loop_.ctx().WithTimeout(50ms), commit));
+    EXPECT_TRUE(response.error().has_ambiguous()) << times << ": " << response.error().ShortDebugString();
+  }
+}
+
 // Transfers between accounts by serializable transactions, all at once, some of them over and over: the sum stays.
 TEST_F(ReplicaTest, ConcurrentTransfersKeepTheSum) {
   constexpr int kAccounts = 5, kWorkers = 6, kTransfers = 30;
