@@ -20,6 +20,7 @@ constexpr Row kTable[] = {
     {"/insula.kv.v1.Stores/Snapshot", kNode},
     {"/insula.kv.v1.Stores/Checksum", kNode},
     {"/insula.kv.v1.Node/Status", kNode | kOperator | kAdmin},
+    {"/insula.kv.v1.Node/FollowVersion", kNode},
     {"/insula.kv.v1.Node/HotRanges", kNode | kAdmin},
     {"/insula.kv.v1.Node/Join", kNode},
     {"/insula.kv.v1.Node/ListNodes", kNode | kOperator | kAdmin},

@@ -41,6 +41,7 @@
 #include "base/async/task_group.h"
 #include "base/async/wait.h"
 #include "kv/api/sender.h"
+#include "kv/api/version.h"
 #include "kv/concurrency/lock_table.h"
 #include "kv/concurrency/sequencer.h"
 #include "kv/metrics/store_metrics.h"
@@ -73,6 +74,8 @@ struct ReplicaDeps {
   LoadSplitOptions load_split = {};
   // This replica's lease came (true) or went (false), as far as it knows. Not called inside a call into the replica's group.
   std::function<void(uint64_t range_id, bool held)> on_lease = [](uint64_t, bool) {};
+  // What the cluster is at (kv/api/version.h).
+  std::function<uint32_t()> cluster_version = [] { return kNewestClusterVersion; };
   SequencerOptions sequencer = {};
   ReplicaChecks* checks = nullptr;        // null: replicas are not compared (unit tests)
   std::shared_ptr<StoreMetrics> metrics = nullptr;  // where the replica counts; null: nowhere

@@ -1,6 +1,7 @@
 #include "kv/server/node.h"
 
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -19,6 +20,7 @@
 #include "kv/replica/replica.h"
 #include "kv/server/admission.h"
 #include "kv/server/batch_service.h"
+#include "kv/server/cluster_version.h"
 #include "kv/server/denial_log.h"
 #include "kv/server/members.h"
 #include "kv/server/membership.h"
@@ -89,6 +91,9 @@ class Node::Impl : private BatchExecutor, private SystemLeadership, private Node
         watch_(this, transport, OwnAddress(options_), &gate_),
         nodes_(database_.get(), &term_),
         membership_(MembershipOptionsFor(options_), &nodes_, &members_, this, transport, MembershipHooks()),
+        version_gate_(runtime.files, options_.store_path + "/VERSION", options_.supported_version),
+        versions_(database_.get(), this, [this] { return MembersThatStay(); }),
+        version_follower_(options_.node_id, this, transport, OwnAddress(options_), &version_gate_, options_.on_fatal),
         tasks_(ctx) {
     gate_.SetOnRecord([this](const TenantRecord& record) { admission_.SetShare(record.id(), record.node_share()); });
     gate_.SetOnRefused([this](TenantId tenant, const absl::Status& why) { admission_.TurnAway(tenant, why); });
@@ -100,16 +105,19 @@ class Node::Impl : private BatchExecutor, private SystemLeadership, private Node
     batches_.Register(&guarded_);
     tenant_service_.Register(&guarded_);
     membership_.Register(&guarded_);
+    versions_.Register(&guarded_);
     RegisterNodeService(&guarded_, this);
   }
 
   Task<absl::Status> Start(const Context& ctx) {
     members_.Load();
+    CO_RETURN_IF_ERROR(version_gate_.Load());
     CO_RETURN_IF_ERROR(co_await store_.Start(ctx));
     store_.SetSender(&database_->sender());
     tasks_.Spawn(watch_.Run(tasks_.ctx()));
     tasks_.Spawn(FollowMembers());
     tasks_.Spawn(membership_.Run(tasks_.ctx()));
+    tasks_.Spawn(version_follower_.Run(tasks_.ctx()));
     co_return absl::OkStatus();
   }
 
@@ -145,8 +153,22 @@ class Node::Impl : private BatchExecutor, private SystemLeadership, private Node
   Store& store() { return store_; }
   const Store& store() const { return store_; }
   Database* database() { return database_.get(); }
+  uint32_t cluster_version() const { return version_gate_.active(); }
 
  private:
+  // The founders, and whoever came later, but for those that have left for good.
+  std::set<uint64_t> MembersThatStay() const {
+    std::set<uint64_t> nodes;
+    for (const StoreMember& m : store_.ident().members) nodes.insert(m.node_id);
+    for (const v1::NodeRecord& record : members_.Records()) {
+      if (record.state() == v1::NODE_DECOMMISSIONED) {
+        nodes.erase(record.node_id());
+      } else {
+        nodes.insert(record.node_id());
+      }
+    }
+    return nodes;
+  }
   StoreOptions StoreOptionsFor(const Runtime& runtime) {
     StoreOptions store;
     store.path = options_.store_path;
@@ -177,6 +199,7 @@ class Node::Impl : private BatchExecutor, private SystemLeadership, private Node
       deps.local_ranges = [this](std::string_view key, std::string_view end_key) { return store_.LocalRanges(key, end_key); };
       deps.load_split.batches_per_second = options_.split.max_batches_per_second;
       deps.on_busy = [this](uint64_t range, std::string key) { store_.splits().Busy(range, std::move(key)); };
+      deps.cluster_version = [this] { return version_gate_.active(); };
       deps.on_lease = [this](uint64_t range, bool) {
         any_lease_changed_.NotifyAll();
         if (range == keys::kSystemRange) lease_changed_.NotifyAll();
@@ -346,6 +369,7 @@ class Node::Impl : private BatchExecutor, private SystemLeadership, private Node
   }
   void ApplyMembers() {
     store_.SetMembers(members_.Records());
+    versions_.MembersChanged();
     const v1::NodeRecord* self = members_.Find(options_.node_id);
     store_.SetDraining(leaving_ || (self != nullptr && self->state() == v1::NODE_DRAINING));
     std::vector<std::string> addresses = members_.Addresses();
@@ -389,6 +413,9 @@ class Node::Impl : private BatchExecutor, private SystemLeadership, private Node
   bool leaving_ = false;  // the process is about to end
   bool refused_ = false;
   size_t pointed_ = 0;
+  VersionGate version_gate_;
+  VersionService versions_;
+  VersionFollower version_follower_;
   TaskGroup tasks_;
 };
 
@@ -402,6 +429,7 @@ Task<absl::Status> Node::Drain(const Context& ctx) { return impl_->Drain(ctx); }
 absl::Status Node::ready() const { return impl_->Ready(); }
 void Node::FillStatus(const v1::NodeStatusRequest& request, v1::NodeStatusResponse* out) const { impl_->FillStatus(request, out); }
 Database* Node::database() { return impl_->database(); }
+uint32_t Node::cluster_version() const { return impl_->cluster_version(); }
 const GcQueue& Node::gc() const { return impl_->store().gc(); }
 void Node::SetDraining(bool draining) { impl_->SetLeaving(draining); }
 

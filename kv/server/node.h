@@ -23,6 +23,7 @@
 #include "base/runtime/transport.h"
 #include "base/metrics/metrics.h"
 #include "kv/api/txn.h"
+#include "kv/api/version.h"
 #include "kv/storage/engine.h"
 #include "kv/store/disk_space.h"
 #include "kv/store/gc_queue.h"
@@ -42,6 +43,7 @@ struct NodeOptions {
   std::vector<std::string> join = {};     // addresses of any members, where `peers` names none
   std::string locality;                   // "region=eu,zone=a"
   std::string version;                    // for status
+  uint32_t supported_version = kNewestClusterVersion;  // simulation: an older program
   std::function<void(StoreOptions&)> tune_store = [](StoreOptions&) {};  // simulation: small logs, early truncation
   std::function<void(absl::Status)> on_fatal = [](absl::Status) {};  // the store cannot go on: end the process
   GcOptions gc = {};
@@ -66,6 +68,8 @@ class Node {
 
   // OK when started and all replicas have applied what was known to be committed.
   absl::Status ready() const;
+  // The version of the cluster that this node may rely on (kv/server/cluster_version.h).
+  uint32_t cluster_version() const;
   void FillStatus(const v1::NodeStatusRequest& request, v1::NodeStatusResponse* out) const;
   // Reaches all keys of the cluster, with the node's identity.
   Database* database();

@@ -55,7 +55,15 @@ TEST_F(NodesTest, ANumberThatIsTakenIsRefusedAndAForeignCertificateToo) {
   EXPECT_EQ(taken.code(), absl::StatusCode::kAlreadyExists) << taken;
   v1::JoinRequest request;
   request.set_node_id(5);
-  EXPECT_EQ(Call<v1::JoinResponse>(1, "Join", request, /*as_admin=*/false).status().code(), absl::StatusCode::kPermissionDenied) << "node 99 is no member";
+  // Whoever leads says so, and which node does is open. The others take it for a call that was passed on by a node that thinks they lead, and
+  // cannot tell whether that one is a member by now: no word that would be final for who asks.
+  int denied = 0;
+  for (uint64_t id = 1; id <= 4; ++id) {
+    const absl::StatusCode code = Call<v1::JoinResponse>(id, "Join", request, /*as_admin=*/false).status().code();
+    EXPECT_TRUE(code == absl::StatusCode::kPermissionDenied || code == absl::StatusCode::kUnavailable) << absl::StatusCodeToString(code);
+    denied += code == absl::StatusCode::kPermissionDenied ? 1 : 0;
+  }
+  EXPECT_EQ(denied, 1) << "node 99 is no member";
 }
 
 TEST_F(NodesTest, AfterARestartAJoinedNodeFindsTheOthersByItself) {
