@@ -1,7 +1,8 @@
 // What may happen to a batch between a client and a node, beyond what the network does:
 //
 //   lose_answer    it is served, and the client hears that the connection broke
-//   duplicate      the same, and a second copy arrives late. Only of what the client would send again (kv::IsReplaySafe)
+//   deliver_late   the client hears that the connection broke, and it arrives when nobody expects it any more
+//   duplicate      lose_answer, and a second copy arrives late. Only of what the client would send again (kv::IsReplaySafe)
 //
 // The transport delivers at most once, so a repetition is always the sender's: whoever has two copies under way knows that the first of
 // them may have been received, and is told nothing for certain as long as it may.
@@ -21,10 +22,12 @@ namespace insula::simtest {
 
 struct ChannelFaults {
   double lose_answer = 0;
+  double deliver_late = 0;
   double duplicate = 0;
-  Duration late = std::chrono::seconds(2);  // a copy arrives up to so much later
+  Duration late = std::chrono::seconds(4);  // up to so much later
   // What was done so far.
   uint64_t answers_lost = 0;
+  uint64_t late_batches = 0;
   uint64_t duplicates = 0;
 };
 

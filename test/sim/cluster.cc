@@ -75,12 +75,12 @@ struct NodeRoot {
 };
 
 struct ClientRoot {
-  ClientRoot(SimProcess& p, PeerIdentity identity, ChannelFaults* faults, const kv::CoordinatorOptions& coordinator, std::vector<std::string> addresses)
+  ClientRoot(SimProcess& p, PeerIdentity identity, ChannelFaults* faults, const ClusterOptions& options, std::vector<std::string> addresses)
       : transport(p.MakeTransport(std::move(identity))),
         streams(p.context(), transport.get()),
         channel(p.context(), &p.random(), &streams, faults),
         database(kv::MakeDatabase(p.context(), &p.random(), &channel,
-                                  {.sender = {.bootstrap = std::move(addresses)}, .coordinator = coordinator})) {}
+                                  {.sender = {.bootstrap = std::move(addresses), .trouble_limit = options.trouble_limit}, .coordinator = options.coordinator})) {}
   std::unique_ptr<Transport> transport;
   kv::StreamChannel streams;
   FaultyChannel channel;
@@ -95,9 +95,10 @@ SimCluster::SimCluster(const ClusterOptions& options) : options_(options), sim_(
   for (int i = 0; i < nodes(); ++i) {
     NodeHost& host = hosts_[static_cast<size_t>(i)];
     host.process = sim_.AddProcess(StrCat("n", i + 1));
+    if (options.old_nodes.contains(i)) host.supports = kv::kFirstClusterVersion;
     host.engine_random = std::make_unique<SeededRandom>(options.seed * 31 + static_cast<uint64_t>(i));
   }
-  client_ = sim_.AddProcess("client");
+  for (int i = 0; i < kClients; ++i) clients_.push_back(sim_.AddProcess(i == 0 ? "client" : StrCat("client-", i + 1)));
   ghost_ = sim_.AddProcess("ghost");
 }
 
@@ -105,9 +106,10 @@ SimCluster::~SimCluster() {
   for (NodeHost& host : hosts_) {
     if (host.process->alive()) host.process->Crash();
   }
-  for (SimProcess* p : {client_, ghost_}) {
+  for (SimProcess* p : clients_) {
     if (p->alive()) p->Crash();
   }
+  if (ghost_->alive()) ghost_->Crash();
 }
 
 kv::storage::EngineFactory SimCluster::Engines(int i) {
@@ -153,6 +155,7 @@ void SimCluster::BootNode(int i) {
     hosts_[static_cast<size_t>(i)].engine = nullptr;
     auto root = std::make_shared<NodeRoot>(p, NodeIdentity(id));
     kv::NodeOptions options{.store_path = kStorePath, .node_id = id, .cluster_id = kClusterId, .peers = Peers(nodes()), .version = "sim"};
+    options.supported_version = hosts_[static_cast<size_t>(i)].supports;
     options.metrics = &root->metrics;
     options.split = options_.split;
     options.merge = options_.merge;
@@ -199,22 +202,21 @@ absl::Status SimCluster::Start() {
         60s));
   }
   for (int i = 0; i < nodes(); ++i) BootNode(i);
-  for (SimProcess* p : {client_, ghost_}) {
-    p->Boot([this](SimProcess& host) { return MakeClient(host, NodeIdentity(99)); });
-  }
+  for (SimProcess* p : clients_) p->Boot([this](SimProcess& host) { return MakeClient(host, NodeIdentity(99)); });
+  ghost_->Boot([this](SimProcess& host) { return MakeClient(host, NodeIdentity(99)); });
   return absl::OkStatus();
 }
 
 std::shared_ptr<void> SimCluster::MakeClient(SimProcess& process, PeerIdentity identity) {
   std::vector<std::string> addresses;
   for (int i = 0; i < nodes(); ++i) addresses.push_back(AddressOf(i));
-  return std::make_shared<ClientRoot>(process, std::move(identity), &channel_faults_, options_.coordinator, std::move(addresses));
+  return std::make_shared<ClientRoot>(process, std::move(identity), &channel_faults_, options_, std::move(addresses));
 }
 
 kv::ClientDatabase* SimCluster::DatabaseOf(SimProcess* process) { return process->alive() ? process->root<ClientRoot>()->database.get() : nullptr; }
 kv::BatchChannel* SimCluster::ChannelOf(SimProcess* process) { return &process->root<ClientRoot>()->channel; }
 Transport* SimCluster::TransportOf(SimProcess* process) { return process->root<ClientRoot>()->transport.get(); }
-kv::ClientDatabase* SimCluster::database() { return DatabaseOf(client_); }
+kv::ClientDatabase* SimCluster::database() { return DatabaseOf(client()); }
 kv::ClientDatabase* SimCluster::ghost_database() { return DatabaseOf(ghost_); }
 
 void SimCluster::Crash(int i, CrashKind kind) {
@@ -235,6 +237,45 @@ void SimCluster::SetDraining(int i, bool draining) {
   if (alive(i) && node(i)->root<NodeRoot>() != nullptr) node(i)->root<NodeRoot>()->node->SetDraining(draining);
 }
 
+void SimCluster::Upgrade(int i) {
+  if (!old(i)) return;
+  hosts_[static_cast<size_t>(i)].supports = kv::kNewestClusterVersion;
+  sim_.Note(node(i)->name(), "is upgraded");
+  Crash(i, CrashKind::kProcess);
+  Restart(i);
+}
+
+bool SimCluster::AnyOld() const {
+  for (int i = 0; i < kNodes; ++i) {
+    if (old(i)) return true;
+  }
+  return false;
+}
+
+bool SimCluster::AllAtNewestVersion() const {
+  for (const NodeHost& host : hosts_) {
+    const auto* root = host.process->alive() ? host.process->root<NodeRoot>() : nullptr;
+    if (root != nullptr && root->node->cluster_version() < kv::kNewestClusterVersion) return false;
+  }
+  return true;
+}
+
+bool SimCluster::AnyAtNewestVersion() const {
+  for (const NodeHost& host : hosts_) {
+    const auto* root = host.process->alive() ? host.process->root<NodeRoot>() : nullptr;
+    if (root != nullptr && root->node->cluster_version() >= kv::kNewestClusterVersion) return true;
+  }
+  return false;
+}
+
+void SimCluster::CheckVersions() {
+  if (!AnyOld()) return;
+  for (const NodeHost& host : hosts_) {
+    const auto* root = host.process->alive() ? host.process->root<NodeRoot>() : nullptr;
+    if (root != nullptr && root->node->cluster_version() > kv::kFirstClusterVersion) NoteWrong(StrCat(host.process->name(), " relies on a version that not all nodes support"));
+  }
+}
+
 void SimCluster::CrashGhost() {
   if (ghost_->alive()) ghost_->Crash();
 }
@@ -252,7 +293,7 @@ void SimCluster::SetFull(int i, bool full) {
 void SimCluster::Heal() {
   sim_.net().HealAll();
   sim_.net().SetDefaultLink(LinkProfile());
-  channel_faults_.lose_answer = channel_faults_.duplicate = 0;
+  channel_faults_.lose_answer = channel_faults_.deliver_late = channel_faults_.duplicate = 0;
   for (int i = 0; i < nodes(); ++i) {
     if (node(i)->paused()) node(i)->Resume();
     node(i)->CrashAfterSteps(0);  // not after all
@@ -261,6 +302,7 @@ void SimCluster::Heal() {
     hosts_[static_cast<size_t>(i)].disk.full = false;
     hosts_[static_cast<size_t>(i)].away_until = MonoTime{};
     SetDraining(i, false);
+    Upgrade(i);
     Restart(i);
     sim_.At(1ms, [this, i] { Restart(i); });  // it may be about to crash at this very moment
   }
@@ -298,6 +340,17 @@ std::vector<std::string> SimCluster::UsedRanges() {
     if (all.range.applied_index() > kv::kFirstIndex) out.push_back(all.range.start_key());
   }
   return out;
+}
+
+int SimCluster::LeaderOf(std::string_view key) {
+  for (int i = 0; i < nodes(); ++i) {
+    const auto status = StatusOf(i);
+    for (const auto& range : status.range_list()) {
+      const bool here = range.start_key() <= key && (range.end_key().empty() || key < range.end_key());
+      if (here && range.leader_node() == static_cast<uint64_t>(i) + 1) return i;
+    }
+  }
+  return -1;
 }
 
 std::vector<std::string> SimCluster::Problems() {

@@ -2,7 +2,8 @@
 //
 //   n1, n2, n3    Node over the model engine, or over RocksDB on the simulated disk; crash and restart keep what the disks kept
 //   n4, …         the same, of nodes that joined: they hold no range until one moves there
-//   client        the workloads' host: a database with a node's identity, so that they reach any key; never crashes
+//   client, …     the workloads' hosts: databases with a node's identity, so that they reach any key; never crash. More than one, as what
+//                 one of them knows of leaseholders another may not
 //   ghost         like it, but dies in the middle of its transactions: what it leaves must not stay in the way
 //
 // A node that ends by itself (its disk failed, its clock is wrong, it cannot start) is brought back after a while, as a supervisor
@@ -14,7 +15,10 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -22,6 +26,7 @@
 #include "base/runtime/random.h"
 #include "base/sim/net.h"
 #include "base/sim/simulation.h"
+#include "kv/api/version.h"
 #include "kv/client/database.h"
 #include "kv/multiraft/snapshot.h"
 #include "kv/storage/model_engine.h"
@@ -37,6 +42,7 @@ namespace insula::simtest {
 struct ClusterOptions {
   uint64_t seed = 0;
   kv::CoordinatorOptions coordinator;
+  Duration trouble_limit = kv::DistSenderOptions().trouble_limit;  // how long clients' batches bear trouble
   // Of the stores; small ones reach truncation, segments' ends and snapshots within a run.
   uint64_t log_segment_bytes = 16 << 20;
   uint64_t log_cache_bytes = 32 << 20;
@@ -52,11 +58,13 @@ struct ClusterOptions {
   kv::ReplicateOptions replicate = {.enabled = false};
   kv::StorePoolOptions pool;
   int joining_nodes = 0;  // besides the three that found the cluster
+  std::set<int> old_nodes = {};  // run the first version's program until they are upgraded
 };
 
 class SimCluster {
  public:
   static constexpr int kNodes = 3;  // that found the cluster
+  static constexpr int kClients = 2;
 
   explicit SimCluster(const ClusterOptions& options);
   ~SimCluster();
@@ -64,11 +72,11 @@ class SimCluster {
   Simulation& sim() { return sim_; }
   SimProcess* node(int i) { return hosts_[static_cast<size_t>(i)].process; }  // 0…nodes() - 1
   int nodes() const { return static_cast<int>(hosts_.size()); }
-  SimProcess* client() { return client_; }
+  SimProcess* client(int i = 0) { return clients_[static_cast<size_t>(i)]; }
   static std::string AddressOf(int i);
   // Initialises the stores and starts everything.
   absl::Status Start();
-  // Of the client's process.
+  // Of the first client.
   kv::ClientDatabase* database();
   // Of the ghost's; null while it is dead.
   kv::ClientDatabase* ghost_database();
@@ -97,6 +105,20 @@ class SimCluster {
   void MarkDamaged(int i) { hosts_[static_cast<size_t>(i)].damaged = true; }
   bool damaged(int i) const { return hosts_[static_cast<size_t>(i)].damaged; }
   bool retired(int i) const { return hosts_[static_cast<size_t>(i)].retired; }
+  // The newest program, from the next start on, which is now.
+  void Upgrade(int i);
+  bool old(int i) const { return hosts_[static_cast<size_t>(i)].supports < kv::kNewestClusterVersion; }
+  bool AnyOld() const;
+  // Whether every node that runs has heard that the cluster is at the newest version.
+  bool AllAtNewestVersion() const;
+  bool AnyAtNewestVersion() const;
+  // That no node relies on more than every node's program supports; what is wrong goes to `wrongs`.
+  void CheckVersions();
+  // What was seen that must never be.
+  void NoteWrong(std::string what) {
+    if (wrongs_.size() < 10) wrongs_.push_back(std::move(what));
+  }
+  const std::vector<std::string>& wrongs() const { return wrongs_; }
   // Ends all faults: every node runs (but those that are damaged for good), every link works, disks are quick, clocks are right.
   void Heal();
 
@@ -107,6 +129,8 @@ class SimCluster {
   std::string CompareReplicas();
   // The ranges that anything ever happened to: their first keys.
   std::vector<std::string> UsedRanges();
+  // The node that leads the range of `key`, as it says itself; -1: none does.
+  int LeaderOf(std::string_view key);
   // What a sound node says of replicas that take no part.
   std::vector<std::string> Problems();
   // What a node that is alive answers to whoever scrapes it.
@@ -123,6 +147,7 @@ class SimCluster {
     bool damaged = false;
     bool retired = false;
     MonoTime away_until{};
+    uint32_t supports = kv::kNewestClusterVersion;
   };
   void BootNode(int i);
   void Ended(int i, const char* how, const absl::Status& why);
@@ -140,9 +165,10 @@ class SimCluster {
   Simulation sim_;
   ChannelFaults channel_faults_;
   std::vector<NodeHost> hosts_;
-  SimProcess* client_ = nullptr;
+  std::vector<SimProcess*> clients_;
   SimProcess* ghost_ = nullptr;
   std::vector<std::string> ends_;
+  std::vector<std::string> wrongs_;
 };
 
 }  // namespace insula::simtest

@@ -8,16 +8,18 @@
 #include "base/sim/disk.h"
 #include "base/strings.h"
 #include "kv/api/request.h"
+#include "kv/api/version.h"
 
 namespace insula::simtest {
 namespace {
 
 constexpr std::array<std::string_view, kFaultKinds> kNames = {
-    "delay",       "loss",     "reordering",     "stream break", "lost answer", "duplicate",  "partition",  "partial partition", "one-way partition",
-    "client partition", "clock skew", "clock jump", "clock jump beyond the bound", "crash",    "crash at a step", "crash of all", "pause",    "death of a client",
-    "slow disk",   "disk stall", "frozen disk",  "full disk",    "write error", "read error", "bit flip",   "split",
+    "delay",       "loss",     "reordering",     "stream break", "lost answer", "late batch", "duplicate",  "partition",  "partial partition", "one-way partition",
+    "client partition", "island", "clock skew", "clock jump", "clock jump beyond the bound", "crash",    "crash at a step", "crash of all", "pause",    "death of a client",
+    "slow disk",   "disk stall", "frozen disk",  "full disk",    "write error", "read error", "bit flip",   "split",      "lease transfer", "old version",
 };
 
+constexpr Duration kSupportLasts = 1250ms;  // about: then others may lead (kv/multiraft/liveness.h)
 constexpr Duration kMostOffset = 110ms;  // either way: within the maximum offset (250 ms) of one another
 constexpr int64_t kMostDriftPpm = 100;
 
@@ -71,6 +73,16 @@ FaultPlan FaultPlan::OfSeed(uint64_t seed, const std::set<Fault>& allowed) {
   return plan;
 }
 
+std::set<int> FaultPlan::OldNodes(uint64_t seed) const {
+  std::set<int> old;
+  SeededRandom random(seed ^ 0x0a0a0a0aull);
+  const int first = static_cast<int>(random.Uniform(SimCluster::kNodes));
+  for (int i = 0; i < SimCluster::kNodes && Has(Fault::kOldVersion); ++i) {
+    if (i == first || random.Chance(0.5)) old.insert(i);
+  }
+  return old;
+}
+
 Faults::Faults(SimCluster* cluster, FaultPlan plan, std::function<std::string(Random&)> random_key)
     : cluster_(cluster), plan_(std::move(plan)), random_key_(std::move(random_key)), offset_(static_cast<size_t>(cluster->nodes())) {}
 
@@ -93,6 +105,7 @@ void Faults::End() {
 void Faults::Next() {
   cluster_->sim().At(plan_.interval / 4 + Duration(random().Uniform(static_cast<uint64_t>(plan_.interval.count()) * 3 / 2)), [this] {
     if (ended_) return;
+    cluster_->CheckVersions();
     if (!plan_.enabled.empty()) {
       auto it = plan_.enabled.begin();
       std::advance(it, random().Uniform(plan_.enabled.size()));
@@ -126,7 +139,21 @@ void Faults::Inject(Fault fault) {
     case Fault::kClientDies:
       return HauntOnce();
     case Fault::kSplit:
-      return Split();
+      ++counts_[fault];
+      return Administrate([](std::string key, kv::v1::Request* request) { request->mutable_admin_split()->set_split_key(std::move(key)); });
+    case Fault::kOldVersion:
+      if (cluster_->old(node) && !cluster_->node(node)->paused()) {
+        ++counts_[fault];
+        cluster_->Upgrade(node);
+      }
+      // What not all support yet must not be served.
+      return Administrate([](std::string key, kv::v1::Request* request) { request->mutable_check_consistency()->set_key(std::move(key)); });
+    case Fault::kTransfer:
+      ++counts_[fault];
+      return Administrate([store = static_cast<uint64_t>(node) + 1](std::string key, kv::v1::Request* request) {
+        request->mutable_admin_transfer_lease()->set_key(std::move(key));
+        request->mutable_admin_transfer_lease()->set_store_id(store);
+      });
     case Fault::kSkew:
     case Fault::kJump:
     case Fault::kJumpBeyond:
@@ -146,7 +173,17 @@ void Faults::SetLink() {
   if (link_faults_.contains(Fault::kStreamBreak)) link.break_chance = 0.003;
   cluster_->sim().net().SetDefaultLink(link);
   cluster_->channel_faults().lose_answer = link_faults_.contains(Fault::kAnswerLost) ? 0.05 : 0;
+  cluster_->channel_faults().deliver_late = link_faults_.contains(Fault::kLateBatch) ? 0.05 : 0;
   cluster_->channel_faults().duplicate = link_faults_.contains(Fault::kDuplicate) ? 0.05 : 0;
+}
+
+std::vector<std::string> Faults::SomeClients(double chance) {
+  std::vector<std::string> some;
+  for (int i = 0; i < SimCluster::kClients; ++i) {
+    if (random().Chance(chance)) some.push_back(cluster_->client(i)->name());
+  }
+  if (random().Chance(chance)) some.emplace_back("ghost");
+  return some;
 }
 
 void Faults::InjectNetwork(Fault fault) {
@@ -159,16 +196,16 @@ void Faults::InjectNetwork(Fault fault) {
         if (other != a) links.emplace_back(here, cluster_->node(other)->name());
       }
       // Clients may still reach it, or not.
-      if (random().Chance(0.4)) {
-        for (const auto& client : Clients()) links.emplace_back(client, here);
-      }
+      for (const auto& client : SomeClients(0.4)) links.emplace_back(client, here);
       break;
     case Fault::kPartialPartition:
     case Fault::kOneWay:
       links.emplace_back(here, there);
       break;
+    case Fault::kIsland:
+      return InjectIsland();
     case Fault::kClientPartition:
-      for (const auto& client : Clients()) links.emplace_back(client, here);
+      for (const auto& client : SomeClients(0.7)) links.emplace_back(client, here);
       break;
     default:
       ++counts_[fault];
@@ -181,13 +218,35 @@ void Faults::InjectNetwork(Fault fault) {
       });
   }
   ++counts_[fault];
-  Partition(links, fault == Fault::kOneWay);
+  Partition(links, fault == Fault::kOneWay, Between(500ms, 6s));
 }
 
-void Faults::Partition(const std::vector<std::pair<std::string, std::string>>& links, bool one_way) {
+// Somebody leads what clients work on, and one host of clients is with the others. It notices when these may agree on a leader, or a little
+// later; the others go on asking him. One at a time, and not soon again: who is cut off once takes a while to come back to his work.
+void Faults::InjectIsland() {
+  if (island_) return;
+  island_ = true;
+  const int leader = cluster_->LeaderOf(random_key_(random()));
+  const std::string here = cluster_->node(leader < 0 ? RandomNode() : leader)->name();
+  const std::string client = cluster_->client(static_cast<int>(random().Uniform(SimCluster::kClients)))->name();
+  std::vector<std::pair<std::string, std::string>> links = {{client, here}};
+  for (int other = 0; other < cluster_->nodes(); ++other) {
+    if (const std::string& there = cluster_->node(other)->name(); there != here) links.emplace_back(here, there);
+  }
+  ++counts_[Fault::kIsland];
+  const Duration lasts = Between(kSupportLasts + 1s, kSupportLasts + 3s);
+  Partition(links, /*one_way=*/false, lasts);
+  for (int i = 0; i < 4; ++i) {
+    Later(kSupportLasts + i * 150ms, [this, here, client] { cluster_->sim().net().BreakConnections(client, here); });
+  }
+  Later(lasts + Between(1s, 5s), [this] { island_ = false; });
+}
+
+void Faults::Partition(const std::vector<std::pair<std::string, std::string>>& links, bool one_way, Duration lasts) {
   SimNet& net = cluster_->sim().net();
   for (const auto& [a, b] : links) one_way ? net.BlockOneWay(a, b) : net.Block(a, b);
-  Later(Between(500ms, 6s), [this, links] {
+  if (links.empty()) return;
+  Later(lasts, [this, links] {
     for (const auto& [a, b] : links) cluster_->sim().net().Unblock(a, b);
   });
 }
@@ -262,12 +321,15 @@ void Faults::HauntOnce() {
   });
 }
 
-void Faults::Split() {
-  ++counts_[Fault::kSplit];
-  std::string key = random_key_(random());
-  cluster_->client()->Spawn([this, key](Context ctx) -> Task<void> {
-    // It may be a bound already, or the range may have no leader now.
-    (void)co_await cluster_->database()->sender().Send(ctx.WithTimeout(5s), kv::SplitBatch(key));
+void Faults::Administrate(const std::function<void(std::string key, kv::v1::Request* request)>& fill) {
+  kv::v1::BatchRequest batch = kv::NewBatch();
+  fill(random_key_(random()), batch.add_requests());
+  cluster_->client()->Spawn([this, batch](Context ctx) -> Task<void> {
+    kv::v1::BatchResponse response = co_await cluster_->database()->sender().Send(ctx.WithTimeout(5s), batch);
+    // An error: it may be so already, or the range may have no leader now.
+    if (!response.has_error() && kv::VersionNeededBy(batch.requests(0)) > kv::kFirstClusterVersion && cluster_->AnyOld()) {
+      cluster_->NoteWrong(StrCat(kv::NameOf(batch.requests(0)), " was served before all nodes supported it"));
+    }
   });
 }
 
@@ -334,6 +396,7 @@ std::map<std::string, uint64_t> Faults::Counts() const {
   counts["packets held by partitions"] = net.held;
   counts["connections broken"] = net.broken;
   counts["connections slowed"] = net.skewed;
+  counts["batches delivered late"] = cluster_->channel_faults().late_batches;
   counts["answers lost"] = cluster_->channel_faults().answers_lost;
   counts["batches duplicated"] = cluster_->channel_faults().duplicates;
   counts["nodes that ended by themselves"] = cluster_->ends().size();

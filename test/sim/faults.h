@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/runtime/random.h"
+#include "proto/kv/api.pb.h"
 #include "test/sim/cluster.h"
 
 namespace insula::simtest {
@@ -27,12 +28,14 @@ enum class Fault {
   kReorder,         // some connections are slower than others
   kStreamBreak,     // connections break
   kAnswerLost,      // a batch is served, its answer is lost
+  kLateBatch,       // a batch arrives when its sender has given it up
   kDuplicate,       // a second copy of a batch that may be repeated arrives late
   // Partitions.
   kPartition,       // one node from everybody
   kPartialPartition,  // two nodes from one another
   kOneWay,          // one direction between two nodes
-  kClientPartition, // clients from one node
+  kClientPartition, // some clients from one node
+  kIsland,          // a leader and some clients from everybody else: they go on asking it, while the others find the next leader
   // Clocks.
   kSkew,            // within the bound, from the start, with drift
   kJump,            // within the bound
@@ -53,8 +56,10 @@ enum class Fault {
   kBitFlip,         // in what was synced, while the node is down; one node per run
   // Not faults, but in the way.
   kSplit,
+  kTransfer,        // of a lease, as planned
+  kOldVersion,      // some nodes run an older program, and are upgraded one by one
 };
-inline constexpr int kFaultKinds = 26;
+inline constexpr int kFaultKinds = 30;
 std::string_view NameOf(Fault fault);
 
 // What a seed may choose from if nothing else is said: all but those that README.md says are off, and why.
@@ -68,6 +73,8 @@ struct FaultPlan {
   bool Has(Fault fault) const { return enabled.contains(fault); }
   // Of those that are `allowed`; what else the seed chooses does not depend on them.
   static FaultPlan OfSeed(uint64_t seed, const std::set<Fault>& allowed);
+  // Which nodes begin with an older program.
+  std::set<int> OldNodes(uint64_t seed) const;
 };
 
 class Faults {
@@ -92,6 +99,7 @@ class Faults {
   void Next();
   void Inject(Fault fault);
   void InjectNetwork(Fault fault);
+  void InjectIsland();
   void InjectClock(Fault fault);
   void InjectDisk(Fault fault, int node);
   // Unless all was healed meanwhile.
@@ -99,12 +107,14 @@ class Faults {
   void SetLink();
   void Crash(int node, bool at_step);
   void CrashAll();
-  void Partition(const std::vector<std::pair<std::string, std::string>>& links, bool one_way);
+  void Partition(const std::vector<std::pair<std::string, std::string>>& links, bool one_way, Duration lasts);
   void JumpClock(int node, Duration by, Duration back_after);
   void FlipBit(int node);
   void HauntOnce();
-  void Split();
-  std::vector<std::string> Clients() const { return {"client", "ghost"}; }
+  // A request about the range of a random key.
+  void Administrate(const std::function<void(std::string key, kv::v1::Request* request)>& fill);
+  // Each with `chance`.
+  std::vector<std::string> SomeClients(double chance);
 
   SimCluster* cluster_;
   const FaultPlan plan_;
@@ -113,6 +123,7 @@ class Faults {
   std::set<Fault> link_faults_;  // in force
   std::vector<Duration> offset_;  // of each node's clock
   int damaged_ = -1;
+  bool island_ = false;  // there is one, or was a moment ago
   bool ended_ = false;
 };
 

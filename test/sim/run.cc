@@ -20,7 +20,6 @@
 namespace insula::simtest {
 namespace {
 
-constexpr Duration kFaultTime = std::chrono::seconds(20);
 constexpr Duration kHealTime = std::chrono::seconds(60);
 constexpr uint64_t kProgress = 5;  // operations of each workload after all faults have ended
 // Tenants get the first keyspaces; the workloads take theirs from here.
@@ -51,6 +50,7 @@ ClusterOptions ClusterOfSeed(uint64_t seed, bool rocks) {
   if (random.Chance(0.5)) options.snapshots.chunk_bytes = 200 + random.Uniform(4000);
   if (random.Chance(0.5)) options.snapshots.bytes_in_memory = random.Uniform(2000);
   RangeNemesis::Tune(seed, &options);
+  if (random.Chance(0.5)) options.trouble_limit = 1s;  // who gives up sooner has more to find out
   return options;
 }
 
@@ -81,8 +81,11 @@ class Run {
     if (options.mutation) mutation_.emplace(*options.mutation);
     probes_before_ = fault::ProbeHits();
     result_.seed = options.seed;
-    cluster_ = std::make_unique<SimCluster>(ClusterOfSeed(options.seed, RocksOf(options)));
+    ClusterOptions cluster = ClusterOfSeed(options.seed, RocksOf(options));
+    cluster.old_nodes = plan_.OldNodes(options.seed);
+    cluster_ = std::make_unique<SimCluster>(cluster);
     cluster_->sim().set_trace(options.trace);
+    if (options.trace != nullptr) cluster_->sim().set_log_level(log::Level::kDebug);
     for (const std::string& name : WorkloadsOf(options)) {
       WorkloadEnv env{.cluster = cluster_.get(),
                       .seed = options.seed,
@@ -103,7 +106,7 @@ class Run {
       if (!options_.faults.empty()) faults_->Begin();
       ranges_->Begin();
       for (auto& workload : workloads_) workload->Start();
-      sim().RunFor(kFaultTime);
+      sim().RunFor(options_.fault_time);
       faults_->End();
       ranges_->End();
       Finish();
@@ -135,6 +138,7 @@ class Run {
       return true;
     };
     if (!sim().RunUntil(goes_on, kHealTime)) Violation("no progress within a minute after all faults ended");
+    AwaitVersion();
     for (auto& workload : workloads_) workload->Stop();
     auto ended = [&] {
       for (auto& workload : workloads_) {
@@ -152,6 +156,14 @@ class Run {
     CheckConsistency();
   }
 
+  // A node that stays away for good never promises to support the newest version, unless it had before (decision 9).
+  void AwaitVersion() {
+    bool all_here = true;
+    for (int i = 0; i < cluster_->nodes(); ++i) all_here = all_here && !cluster_->retired(i);
+    if (!all_here && !cluster_->AnyAtNewestVersion()) return;
+    if (!sim().RunUntil([&] { return cluster_->AllAtNewestVersion(); }, kHealTime)) Violation("the cluster's version was not raised within a minute after the last upgrade");
+  }
+
   static Task<absl::Status> Compare(Context ctx, kv::Sender* sender, std::string key, std::shared_ptr<kv::v1::BatchResponse> response) {
     kv::v1::BatchRequest batch;
     batch.mutable_header()->set_version(kv::kBatchVersion);
@@ -161,6 +173,7 @@ class Run {
   }
   // As the cluster itself does it: the leaseholder of each range asks all replicas.
   void CheckConsistency() {
+    if (!cluster_->AllAtNewestVersion()) return;  // it is refused then, and that the version stays as it is has been looked at (AwaitVersion)
     for (std::string key : cluster_->UsedRanges()) {
       if (key.empty()) key.assign(1, '\0');
       auto response = std::make_shared<kv::v1::BatchResponse>();
@@ -184,7 +197,7 @@ class Run {
       difference = cluster_->CompareReplicas();
       if (difference.empty()) return;
     }
-    Violation(StrCat("replicas differ: ", difference));
+    Violation(StrCat("replicas differ: ", difference, "; what stands still: ", cluster_->DescribeLaggards()));
   }
 
   // What must not be, whatever the workloads saw.
@@ -205,6 +218,7 @@ class Run {
   void Conclude() {
     for (const auto& [name, hits] : fault::ProbeHits()) result_.probes[name] = hits - probes_before_[name];
     CheckNodes();
+    for (const std::string& wrong : cluster_->wrongs()) Violation(wrong);
     for (size_t i = 0; i < workloads_.size(); ++i) {
       for (const std::string& violation : workloads_[i]->violations()) Violation(StrCat(names_[i], ": ", violation));
       for (const auto& [what, n] : workloads_[i]->counts()) result_.counts[StrCat(names_[i], ": ", what)] += n;

@@ -1,6 +1,6 @@
 // One seed, one run: a cluster, one or two workloads, and the faults that the seed chose.
 //
-//   start ─► prepare ─► 20 s of work under faults ─► heal ─► work must go on ─► stop ─► check what is there ─► replicas are alike
+//   start ─► prepare ─► work under faults ─► heal ─► work must go on ─► stop ─► check what is there ─► replicas are alike
 //
 // A run that fails says why in `violations`. RunApart runs it in a process of its own, so that a failed CHECK (or a run that never
 // ends) is a violation like any other.
@@ -25,6 +25,7 @@ struct RunOptions {
   uint64_t seed = 0;
   std::string workload;  // "": the seed chooses
   std::set<Fault> faults = DefaultFaults();  // that the seed may choose; without any, there is no crash and no partition either
+  Duration fault_time = std::chrono::seconds(20);  // of work under faults
   std::optional<fault::Mutation> mutation;  // a deliberate bug (base/fault/mutation.h)
   std::optional<bool> rocks = std::nullopt;                // the state engine is RocksDB; nullopt: the seed chooses, one in 20
   std::ostream* trace = nullptr;            // RunSeed only

@@ -1,4 +1,4 @@
-// ./dev sim --seeds=N [--seed=S] [--workload=W] [--trace=FILE] [--jobs=J]: N seeds from S on (default: fresh ones).
+// ./dev sim --seeds=N [--seed=S] [--seconds=T] [--workload=W] [--trace=FILE] [--jobs=J]: N seeds from S on (default: fresh ones).
 //
 // Every 20th seed, and every one that fails, runs twice, and the two traces must be the same. At the end: what was done, and which
 // kinds of faults and which rare paths (base/fault/probe.h) were never reached.
@@ -52,7 +52,7 @@ void Show(const char* title, const std::map<std::string, uint64_t>& numbers) {
 }
 
 int Main(int argc, char** argv) {
-  uint64_t seeds = 1, first = 0;
+  uint64_t seeds = 1, first = 0, seconds = 20;
   int jobs = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   bool no_faults = false, until_failure = false;
   std::string trace_path, workload, mutation, engine, faults = "default";
@@ -61,6 +61,7 @@ int Main(int argc, char** argv) {
   CLI::Option* given = app.add_option("--seed", first, "the first seed (default: a fresh one)");
   app.add_option("--workload", workload, StrCat("one of ", StrJoin(WorkloadNames(), ", "), " (default: each seed chooses)"));
   app.add_option("--jobs", jobs, "how many at a time")->capture_default_str();
+  app.add_option("--seconds", seconds, "virtual seconds of work under faults")->capture_default_str();
   app.add_option("--trace", trace_path, "write the trace of the (first) seed to this file");
   app.add_option("--faults", faults, "kinds of faults that a seed may choose from: \"all\", \"default\", names; \"all,-bit flip\" for all but one")->capture_default_str();
   app.add_option("--engine", engine, "the state engine: model or rocks (default: each seed chooses, RocksDB one in 20)")->check(CLI::IsMember({"model", "rocks"}));
@@ -76,6 +77,7 @@ int Main(int argc, char** argv) {
   RunOptions options;
   options.workload = workload;
   if (!engine.empty()) options.rocks = engine == "rocks";
+  options.fault_time = std::chrono::seconds(seconds);
   auto chosen = ParseFaults(no_faults ? "none" : faults);
   if (!chosen) {
     std::cerr << "sim: --faults: no such kind of fault in '" << faults << "'\n";

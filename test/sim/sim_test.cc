@@ -1,13 +1,19 @@
 // The promises of README.md under faults: fixed seeds, some of them twice.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <iostream>
 #include <map>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "base/async/task.h"
 #include "base/strings.h"
+#include "kv/api/txn.h"
+#include "tenant/tenant.h"
+#include "test/sim/cluster.h"
+#include "test/sim/faults.h"
 #include "test/sim/run.h"
 #include "test/sim/workload.h"
 
@@ -93,6 +99,31 @@ TEST_P(EachWorkload, RunsWithoutFaults) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, EachWorkload, testing::ValuesIn(WorkloadNames()), [](const auto& info) { return info.param; });
+
+// The ghost is to die a while after it has taken its locks; when the faults end before, it would keep them with heartbeats for ever.
+TEST(Faults, NoGhostOutlivesThem) {
+  ClusterOptions options;
+  options.seed = 3;
+  SimCluster cluster(options);
+  ASSERT_TRUE(cluster.Start().ok());
+  const std::string key = StrCat(KeyspacePrefix(20), "key");
+  FaultPlan plan;
+  plan.enabled = {Fault::kClientDies};
+  plan.interval = std::chrono::milliseconds(100);
+  Faults faults(&cluster, plan, [&](Random&) { return key; });
+  auto put = [&](Context ctx) -> Task<absl::Status> {
+    auto txn = cluster.database()->Begin({});
+    txn->Put(key, "free");
+    co_return co_await txn->Commit(ctx);
+  };
+  ASSERT_TRUE(cluster.sim().Run(cluster.client(), put, std::chrono::seconds(60)).ok());
+  faults.Begin();
+  const uint64_t seen = faults.count(Fault::kClientDies);
+  ASSERT_TRUE(cluster.sim().RunUntil([&] { return faults.count(Fault::kClientDies) > seen; }, std::chrono::seconds(60)));
+  cluster.sim().RunFor(std::chrono::milliseconds(30));
+  faults.End();
+  EXPECT_TRUE(cluster.sim().Run(cluster.client(), put, std::chrono::seconds(30)).ok());
+}
 
 TEST(RunApart, ADeadRunIsAViolationThatSaysWhy) {
   RunApart({{.seed = 1, .workload = "no such workload", .mutation = std::nullopt}}, 1, [](size_t, const RunResult& result) {

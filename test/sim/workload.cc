@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/async/wait.h"
+#include "base/check.h"
 #include "base/encoding/ordered.h"
 #include "base/pgerror/pg_error.h"
 #include "base/status_macros.h"
@@ -20,6 +21,7 @@ struct Maker {
 constexpr Maker kMakers[] = {
     {"bank", MakeBank}, {"register", MakeRegister}, {"append", MakeAppend}, {"counter", MakeCounter},
     {"scan", MakeScan}, {"large", MakeLarge},       {"tenants", MakeTenants}, {"levels", MakeLevels},
+    {"outcome", MakeOutcome},
 };
 
 constexpr Duration kTransactionLimit = 10s;
@@ -55,6 +57,15 @@ std::unique_ptr<Workload> MakeWorkload(std::string_view name, const WorkloadEnv&
 }
 
 std::string Workload::Prefix(uint64_t i) const { return KeyspacePrefix(env_.first_keyspace + i); }
+
+kv::ClientDatabase& Workload::database(const Context& ctx) {
+  for (int i = 0; i < SimCluster::kClients; ++i) {
+    SimProcess* host = env_.cluster->client(i);
+    if (&host->executor() == &ctx.executor()) return *SimCluster::DatabaseOf(host);
+  }
+  CHECK(false) << "not a client's host";
+  return *env_.cluster->database();
+}
 
 void Workload::SpawnClientOn(SimProcess* process, uint64_t number, Duration pause, Client step) {
   ++running_;

@@ -68,14 +68,17 @@ class Workload {
   explicit Workload(const WorkloadEnv& env) : env_(env) {}
 
   Simulation& sim() { return env_.cluster->sim(); }
-  kv::ClientDatabase& database() { return *env_.cluster->database(); }
+  // Of the client's host on which `ctx` runs.
+  kv::ClientDatabase& database(const Context& ctx);
   // Prefix of the `i`-th of the workload's keyspaces: a range of its own, to begin with.
   std::string Prefix(uint64_t i) const;
-  // Runs `step` again and again, with pauses of up to `pause` between, until Stop.
-  void SpawnClient(uint64_t number, Duration pause, Client step) { SpawnClientOn(env_.cluster->client(), number, pause, std::move(step)); }
+  // Runs `step` again and again, with pauses of up to `pause` between, until Stop. Clients take turns with the hosts.
+  void SpawnClient(uint64_t number, Duration pause, Client step) {
+    SpawnClientOn(env_.cluster->client(static_cast<int>(number % SimCluster::kClients)), number, pause, std::move(step));
+  }
   void SpawnClientOn(SimProcess* process, uint64_t number, Duration pause, Client step);
   // `body` in one transaction: committed if it returns OK, else rolled back.
-  Task<absl::Status> Transact(const Context& ctx, kv::TxnOptions options, Body body) { return TransactOn(ctx, &database(), options, std::move(body)); }
+  Task<absl::Status> Transact(const Context& ctx, kv::TxnOptions options, Body body) { return TransactOn(ctx, &database(ctx), options, std::move(body)); }
   Task<absl::Status> TransactOn(const Context& ctx, kv::Database* database, kv::TxnOptions options, Body body);
   // The same until it is committed. For Prepare and Check, where no fault is in the way for long.
   Task<absl::Status> TransactUntilDone(const Context& ctx, kv::TxnOptions options, Body body);
@@ -115,6 +118,7 @@ std::unique_ptr<Workload> MakeScan(const WorkloadEnv& env);      // a long scan 
 std::unique_ptr<Workload> MakeLarge(const WorkloadEnv& env);     // beyond all buffers, and still all or nothing
 std::unique_ptr<Workload> MakeTenants(const WorkloadEnv& env);   // walls, and zombies behind them
 std::unique_ptr<Workload> MakeLevels(const WorkloadEnv& env);    // isolation levels, savepoints, locks without writes
+std::unique_ptr<Workload> MakeOutcome(const WorkloadEnv& env);   // what was told of a commit holds
 
 }  // namespace insula::simtest
 

@@ -78,7 +78,7 @@ class Counter : public Workload {
     auto* increment = batch.add_requests()->mutable_increment();
     increment->set_key(Key(i));
     increment->set_by(1);
-    kv::v1::BatchResponse response = co_await database().sender().Send(ctx, std::move(batch));
+    kv::v1::BatchResponse response = co_await database(ctx).sender().Send(ctx, std::move(batch));
     if (!response.has_error()) {
       Tell(i, Note(absl::OkStatus()));
     } else if (response.error().has_ambiguous()) {
@@ -97,7 +97,7 @@ class Counter : public Workload {
       auto* increment = batch.add_requests()->mutable_increment();
       increment->set_key(Key(i));
       increment->set_by(0);
-      kv::v1::BatchResponse response = co_await database().sender().Send(ctx, std::move(batch));
+      kv::v1::BatchResponse response = co_await database(ctx).sender().Send(ctx, std::move(batch));
       if (response.has_error()) co_return absl::UnavailableError(response.error().message());
       co_return response.responses(0).increment().value();
     }
@@ -117,7 +117,7 @@ class Counter : public Workload {
   // Repeated while its fate is unknown: gaps are allowed, repetitions are not.
   Task<void> TakeNumber(Context ctx) {
     const int64_t given_before = highest_given_;
-    auto number = co_await database().Increment(ctx.WithTimeout(10s), SequenceKey(), 1);
+    auto number = co_await database(ctx).Increment(ctx.WithTimeout(10s), SequenceKey(), 1);
     if (!number.ok()) co_return;
     Note(absl::OkStatus());
     if (!given_.insert(*number).second) Violation(StrCat("the sequence gave ", *number, " twice"));
