@@ -311,6 +311,44 @@ TEST_F(ParallelCommitTest, ABlindWriteWhoseAnswersAreLostIsToldToHaveHappened) {
   EXPECT_GT(commits, 1);
 }
 
+// A write that was applied in its place is sent again as its answer was lost, and another lease would have it higher up, where the
+// transaction's read does not hold: given up there, it may have been found committed where it was.
+TEST_F(ParallelCommitTest, ACommitThatIsGivenUpAfterItWasStagedIsSettledAtItsRecord) {
+  for (bool recovered : {true, false}) {
+    PutAll("old");
+    int writes = 0;
+    auto db = cluster_.NewDatabase({}, [&](const v1::BatchRequest& batch) -> CallFate {
+      const v1::Request& last = batch.requests(batch.requests_size() - 1);
+      if (last.has_end_txn() && !last.end_txn().commit()) return {.delay = 30s};
+      if (!last.has_put() || last.put().key() != K("q")) return {};
+      return ++writes == 1 ? CallFate{.breaks = true} : CallFate{.delay = 100ms};
+    });
+    auto txn = db->Begin({.isolation = Isolation::kSerializable});
+    EXPECT_EQ(Get(*txn, "a"), "old");
+    auto other = Begin(Isolation::kSerializable);
+    other->Put(K("a"), "other");
+    Commit(*other);
+    txn->Put(K("h"), "new");
+    txn->Put(K("q"), "new");
+    std::optional<absl::Status> done;
+    TaskGroup group(ctx_);
+    group.SpawnFn([&]() -> Task<void> { done = co_await txn->Commit(ctx_); });
+    loop_.RunFor(50ms);
+    ASSERT_FALSE(done.has_value());
+    cluster_.group_of(K("q")).ChangeLease();
+    const Duration later = recovered ? 60s : 500ms;
+    loop_.RunFor(60ms);
+    if (recovered) EXPECT_EQ(ReadAll(), "other new new ");
+    loop_.RunFor(later);
+    ASSERT_TRUE(done.has_value());
+    EXPECT_EQ(writes, 2);
+    EXPECT_TRUE(done->ok() || CodeOf(*done) == "40001") << *done;
+    EXPECT_EQ(ReadAll(), done->ok() ? "other new new " : "other old old ") << *done;
+    loop_.RunFor(60s);
+    ExpectClean();
+  }
+}
+
 // Transfers between ranges by clients whose calls are slow (slower than transactions expire), lost or unanswered, and who crash; leases
 // move and ranges are split meanwhile. The sum stays, what was acknowledged is there, what was refused is not.
 class RandomFatesTest : public ParallelCommitTest, public testing::WithParamInterface<int> {

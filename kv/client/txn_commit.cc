@@ -59,6 +59,7 @@ Task<absl::Status> TxnCoordinator::Commit(const Context& ctx) {
     done = !parallel.ok() || *parallel;
   }
   if (!done) result = co_await CommitInTwoPhases(ctx);
+  if (!result.ok() && may_be_staged_ && state_ != State::kUnknown) result = co_await SettleStaged(ctx, std::move(result));
   StopHeartbeats();
   if (result.ok() || state_ == State::kUnknown) co_return result;
   // A failed commit ends the transaction.
@@ -159,8 +160,18 @@ Task<absl::StatusOr<bool>> TxnCoordinator::CommitInOnePhase(const Context& ctx) 
 }
 
 void TxnCoordinator::Committed(const v1::BatchResponse& response) {
+  CommittedAt(Timestamp{response.responses(response.responses_size() - 1).end_txn().commit_ts()});
+}
+
+void TxnCoordinator::CommittedAt(Timestamp ts) {
   state_ = State::kCommitted;
-  commit_ts_ = Timestamp{response.responses(response.responses_size() - 1).end_txn().commit_ts()};
+  commit_ts_ = ts;
+}
+
+absl::Status TxnCoordinator::Unknown(std::string_view why) {
+  state_ = State::kUnknown;
+  failure_ = PgErrorBuilder(sqlstate::kTransactionResolutionUnknown, "the outcome of the transaction is not known").Detail(std::string(why)).Build();
+  return failure_;
 }
 
 Task<absl::Status> TxnCoordinator::CheckFenceAt(const Context& ctx, Timestamp ts) {
@@ -282,7 +293,9 @@ Task<absl::StatusOr<bool>> TxnCoordinator::CommitInParallel(const Context& ctx) 
       core_->background.Spawn(core_->EndInBackground(std::move(explicitly)));
       co_return true;
     }
-    // A write was moved above the record: all is there, and has to be committed higher up.
+    // A write was moved above the record, or a copy of it was, and the first one is where it belongs: all is there, and has to be committed
+    // higher up.
+    may_be_staged_ = true;
     AdoptTxn(response.txn(), &txn_);
     buffer_.Clear();
     locks_.clear();
@@ -294,10 +307,12 @@ Task<absl::StatusOr<bool>> TxnCoordinator::CommitInParallel(const Context& ctx) 
     co_return true;
   }
   if (!ctx.status().ok()) co_return ctx.status();
-  // One piece at least was not applied and never will be: others may be. They are found again by their sequence numbers.
-  if (error.has_range_mismatch()) co_return false;
   const bool moved = error.has_uncertainty() || (error.has_txn_retry() && error.txn_retry().reason() != v1::Error::TxnRetry::LOCK_LOST);
-  if (!moved) co_return ToPgStatus(error);
+  if (!moved && !error.has_range_mismatch()) co_return ToPgStatus(error);
+  // One piece at least was not applied, and will be only by what is sent from here on: others may be. They are found again by their sequence
+  // numbers.
+  may_be_staged_ = true;
+  if (!moved) co_return false;
   const Timestamp to{error.has_uncertainty() ? error.uncertainty().value_ts() : error.txn_retry().retry_ts()};
   txn_.mutable_meta()->set_write_ts(std::max(txn_.meta().write_ts(), to.bits));
   co_return false;
@@ -354,19 +369,25 @@ Task<absl::StatusOr<std::optional<Timestamp>>> TxnCoordinator::AskOutcome(const 
 Task<absl::Status> TxnCoordinator::SettleUnknown(const Context& ctx, std::string_view why) {
   const std::string reason(why);
   auto outcome = co_await AskOutcome(ctx);
-  if (!outcome.ok()) {
-    state_ = State::kUnknown;
-    failure_ = PgErrorBuilder(sqlstate::kTransactionResolutionUnknown, "the outcome of the transaction is not known").Detail(reason).Build();
-    co_return failure_;
-  }
+  if (!outcome.ok()) co_return Unknown(reason);
   if (outcome->has_value()) {
     PROBE("a commit of unknown fate had happened");
-    state_ = State::kCommitted;
-    commit_ts_ = **outcome;
+    CommittedAt(**outcome);
     co_return absl::OkStatus();
   }
   PROBE("a commit of unknown fate was ruled out");
   co_return PgErrorBuilder(sqlstate::kSerializationFailure, "the transaction was not committed and must be retried").Detail(reason).Build();
+}
+
+// The commit was given up after its record was made STAGING. Anybody may meanwhile have found all writes, and so the commit: only the record
+// tells. Returns `refused` if it was not committed, and never will be.
+Task<absl::Status> TxnCoordinator::SettleStaged(const Context& ctx, absl::Status refused) {
+  auto outcome = co_await AskOutcome(ctx);
+  if (!outcome.ok()) co_return Unknown(Sv(refused.message()));
+  if (!outcome->has_value()) co_return refused;
+  PROBE("a commit that was given up had happened");
+  CommittedAt(**outcome);
+  co_return absl::OkStatus();
 }
 
 // -- Giving back --

@@ -23,7 +23,8 @@
 //   T4  While registered for heartbeats there is an anchor; whoever waited a second before its first lock makes a record first, or
 //       others would take it for abandoned.
 //   T5  A record is made STAGING at most once by a transaction that is not sent again: what does not commit at that timestamp is ended
-//       explicitly. Whether it is committed is never guessed: an attempt of unknown fate is settled at the record.
+//       explicitly. Whether it is committed is never guessed: an attempt of unknown fate is settled at the record, and so is one that is
+//       given up after it may have been STAGING.
 //   T6  What is in in_flight_ is on its way to the nodes, and is not read past: whoever reads its keys, rolls back or commits waits for it.
 // Under SERIALIZABLE the reads in read_spans_ are checked at the commit timestamp. Under the weaker levels locks on keys that are not
 // written are checked with the commit (one phase), or replicated with it (in parallel) or before it (two).
@@ -185,7 +186,10 @@ class TxnCoordinator final : public Txn {
   Task<absl::Status> CheckFenceAt(const Context& ctx, Timestamp ts);
   Task<absl::StatusOr<std::optional<Timestamp>>> AskOutcome(const Context& ctx);
   Task<absl::Status> SettleUnknown(const Context& ctx, std::string_view why);
+  Task<absl::Status> SettleStaged(const Context& ctx, absl::Status refused);
   void Committed(const v1::BatchResponse& response);
+  void CommittedAt(Timestamp ts);
+  absl::Status Unknown(std::string_view why);
   std::vector<std::string> UnwrittenLocks() const;
   v1::BatchRequest AbortBatch();
   bool NeedsCleanUp();
@@ -223,6 +227,7 @@ class TxnCoordinator final : public Txn {
   bool condition_failed_ = false;  // a conditional write found another value
   uint64_t beat_id_ = 0;
   bool may_have_record_ = false;
+  bool may_be_staged_ = false;   // the commit goes on in two phases after it was tried in parallel
   bool committing_ = false;  // what heartbeats find is the commit's business
   MonoTime snapshot_at_{};  // when the snapshot was chosen
   MonoTime trusted_since_{};  // the fence's key was as the snapshot says at least until then
