@@ -213,8 +213,8 @@ Task<DistSender::RangeResult> DistSender::SendToRange(const Context& ctx, const 
           const auto& hint = error.not_leaseholder();
           cache_.SetAddress(hint.leaseholder_node(), hint.leaseholder_address());
           const std::string named = hint.leaseholder_node() != 0 ? cache_.Address(hint.leaseholder_node()) : std::string();
-          if (named != address && IsSilent(named)) {
-            // Others will lead soon, or it is heard of again.
+          if (named != address && IsSilent(named) && !co_await IsBack(ctx, named, RoutingKey(batch.requests(0), batch.header()))) {
+            // Others will lead soon.
             candidates.Advance();
             wait = true;
           } else if (!named.empty() && named != address) {

@@ -88,6 +88,7 @@ class DistSender : public Sender {
   const v1::RangeDescriptor* Known(std::string_view key) const;
   Task<v1::BatchResponse> SendLookup(const Context& ctx, v1::BatchRequest batch);
   Task<absl::Status> Lookup(const Context& ctx, const std::string& key);
+  Task<bool> IsBack(const Context& ctx, std::string address, std::string key);
   // Waits before the next try; not OK: the batch has had enough trouble.
   Task<absl::Status> BackOff(const Context& ctx, Trouble& trouble, Duration at_least);
   std::vector<std::string> Targets(const v1::RangeDescriptor& range) const;
@@ -104,7 +105,8 @@ class DistSender : public Sender {
   RangeCache cache_;
   v1::RangeDescriptor meta_range_;  // range 1; at first as if it had never been split
   std::map<std::string, std::shared_ptr<Event>> lookups_;  // under way, by key
-  // Addresses that let somebody wait for nothing a moment ago, and until when others are asked first.
+  // Addresses that let somebody wait for nothing a moment ago, and until when others are asked first. One that is named as the leaseholder
+  // meanwhile is asked whether it is back (IsBack).
   std::map<std::string, MonoTime> silent_;
   uint64_t round_trips_ = 0;
 };

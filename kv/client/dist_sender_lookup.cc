@@ -17,6 +17,7 @@
 namespace insula::kv {
 namespace {
 constexpr uint32_t kPrefetch = 8;
+constexpr Duration kToSayAnything = 200ms;  // for a node that is there
 }  // namespace
 
 // What is known of a part of the meta ranges is newer than that range 1 holds it.
@@ -70,6 +71,20 @@ Task<absl::Status> DistSender::Lookup(const Context& ctx, const std::string& key
   for (const auto& node : found.nodes()) cache_.SetAddress(node.node_id(), node.address());
   for (const auto& range : found.ranges()) Learn(range);
   co_return absl::OkStatus();
+}
+
+// Whether a host that was silent answers now: anything, to a question that changes nothing.
+Task<bool> DistSender::IsBack(const Context& ctx, std::string address, std::string key) {
+  v1::BatchRequest batch = NewBatch();
+  batch.mutable_header()->set_trace_id(ctx.info().trace_id);
+  batch.mutable_header()->set_range_id(meta_range_.range_id());
+  batch.mutable_header()->set_range_generation(meta_range_.generation());
+  batch.mutable_header()->set_timeout_us(std::chrono::duration_cast<std::chrono::microseconds>(kToSayAnything).count());
+  batch.add_requests()->mutable_range_lookup()->set_key(std::move(key));
+  ++round_trips_;
+  const CallResult call = co_await channel_->Call(ctx.WithTimeout(kToSayAnything), address, batch);
+  if (call.status.ok()) silent_.erase(address);
+  co_return call.status.ok();
 }
 
 Task<absl::StatusOr<v1::RangeDescriptor>> DistSender::Locate(const Context& ctx, std::string key) {

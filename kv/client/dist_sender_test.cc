@@ -24,6 +24,10 @@ class Script : public BatchChannel {
  public:
   Task<CallResult> Call(const Context& ctx, std::string address, const v1::BatchRequest& batch) override {
     if (absl::Status s = co_await ctx.Yield(); !s.ok()) co_return CallResult{.status = s, .maybe_received = false, .response = {}};
+    if (address == gone) {
+      (void)co_await Sleep(ctx, 5s);
+      co_return Unreachable();
+    }
     if (batch.requests(0).has_range_lookup()) co_return Lookup(batch.requests(0).range_lookup().key());
     ++tries;
     last = batch;
@@ -38,6 +42,12 @@ class Script : public BatchChannel {
 
   static CallResult Broken() { return {.status = absl::UnavailableError("broken"), .maybe_received = true, .response = {}}; }
   static CallResult Unreachable() { return {.status = absl::UnavailableError("not reached"), .maybe_received = false, .response = {}}; }
+  static CallResult FirstLeads() {
+    CallResult result;
+    result.response.mutable_error()->mutable_not_leaseholder()->set_leaseholder_node(1);
+    result.response.mutable_error()->mutable_not_leaseholder()->set_leaseholder_address("n1");
+    return result;
+  }
   static CallResult Error(const absl::Status& status) {
     CallResult result;
     *result.response.mutable_error() = ToKvError(status);
@@ -49,6 +59,7 @@ class Script : public BatchChannel {
   int tries = 0;
   uint64_t nodes = 1;
   std::string asked;  // the last time
+  std::string gone;   // lets everybody wait
   v1::BatchRequest last;
   Duration takes = Duration::zero();  // the call under way
   std::string cut_at;  // there are two ranges, until somebody looks up the second
@@ -192,22 +203,34 @@ TEST_F(DistSenderTest, WhoLetOthersWaitIsAskedLastForAWhile) {
   EXPECT_EQ(node_.asked, "n2") << "n1 was said to lead";
   EXPECT_EQ(node_.tries, 1);
   // The others name it still, and are asked again until they know better.
-  for (int i = 0; i < 2; ++i) {
-    node_.answers.push_back([] {
-      CallResult result;
-      result.response.mutable_error()->mutable_not_leaseholder()->set_leaseholder_node(1);
-      result.response.mutable_error()->mutable_not_leaseholder()->set_leaseholder_address("n1");
-      return result;
-    });
-  }
+  node_.gone = "n1";
+  for (int i = 0; i < 2; ++i) node_.answers.push_back(&Script::FirstLeads);
   node_.tries = 0;
+  const MonoTime before = loop_.Now();
   EXPECT_FALSE(Send(Commit()).has_error());
   EXPECT_EQ(node_.tries, 3);
   EXPECT_NE(node_.asked, "n1");
+  EXPECT_LT(loop_.Now() - before, 1s);
   loop_.RunFor(4s);
+  node_.gone.clear();
   sender_.cache().SetLeaseholder(7, 1);
   EXPECT_FALSE(Send(Commit()).has_error());
   EXPECT_EQ(node_.asked, "n1");
+}
+
+// One long call that broke: it may be there all the time, and nobody else leads.
+TEST_F(DistSenderTest, WhoIsNamedAsTheLeaseholderIsAskedWhetherHeIsBack) {
+  node_.nodes = 3;
+  node_.answers.push_back([this] {
+    node_.takes = 5s;
+    return Script::Unreachable();
+  });
+  node_.answers.push_back(&Script::FirstLeads);
+  const MonoTime before = loop_.Now();
+  EXPECT_FALSE(Send(Commit()).has_error());
+  EXPECT_EQ(node_.asked, "n1");
+  EXPECT_EQ(node_.tries, 3);
+  EXPECT_LT(loop_.Now() - before, 5100ms);
 }
 
 }  // namespace
