@@ -69,10 +69,12 @@ TEST(NodeMetrics, MoveWhenSomethingHappens) {
   const auto before = Scrape(cluster);
   cluster.sim().RunFor(20s);  // garbage, comparisons, flushes
   const auto rested = Scrape(cluster);
-  cluster.Crash(0);
+  const int follower = (cluster.LeaderOf(Key(0)) + 1) % SimCluster::kNodes;  // it is sent messages that it does not take
+  cluster.Crash(follower);
+  ASSERT_TRUE(work(5).ok());
   cluster.sim().RunFor(3s);
   ASSERT_TRUE(work(5).ok());
-  cluster.Restart(0);
+  cluster.Restart(follower);
   cluster.sim().RunFor(5s);
   ASSERT_TRUE(work(5).ok());
   const auto after = Scrape(cluster);

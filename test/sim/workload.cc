@@ -83,20 +83,10 @@ void Workload::SpawnClientOn(SimProcess* process, uint64_t number, Duration paus
   });
 }
 
-Outcome Workload::Note(const absl::Status& status) {
-  Outcome outcome = OutcomeOf(status);
-  switch (outcome) {
-    case Outcome::kDone:
-      ++done_;
-      Count("done");
-      break;
-    case Outcome::kRefused:
-      Count("refused");
-      break;
-    case Outcome::kUnknown:
-      Count("unknown");
-      break;
-  }
+Outcome Workload::Note(const absl::Status& status, std::string_view of) {
+  const Outcome outcome = OutcomeOf(status);
+  if (outcome == Outcome::kDone) ++done_;
+  Count(StrCat(of, outcome == Outcome::kDone ? "done" : outcome == Outcome::kRefused ? "refused" : "unknown"));
   return outcome;
 }
 

@@ -89,7 +89,7 @@ class Workload {
     if (violations_.size() < 20) violations_.push_back(std::move(what));
   }
   void Count(std::string_view what, uint64_t n = 1) { counts_[std::string(what)] += n; }
-  Outcome Note(const absl::Status& status);  // counts it, and what is done
+  Outcome Note(const absl::Status& status, std::string_view of = "");  // counts it (`of`: apart from the others), and what is done
   bool stopping() const { return stopping_; }
 
   const WorkloadEnv env_;
