@@ -179,6 +179,7 @@ struct WriteParams {
   Timestamp exclusive_since{};  // "exclusive since t": newer versions and foreign locks are kLockLost; empty: not asked
   Timestamp local_now{};        // this leaseholder's clock; empty: no local timestamps
   Stats* stats = nullptr;     // gets the difference; may be null
+  Timestamp* began = nullptr;  // lowered to when the transaction began as it knew then, where it has an intent or lock; may be null
   AbsenceCursor* absence = nullptr;  // ConditionalPut: asked first; may be null
 };
 

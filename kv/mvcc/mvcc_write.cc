@@ -122,7 +122,7 @@ class KeyWriter {
     std::vector<FoundLock> foreign;
     for (LockHolder& holder : record_.holders) {
       if (params_.txn != nullptr && holder.txn.id() == params_.txn->meta().id()) {
-        own_ = &holder;
+        IsOwn(holder);
       } else {
         foreign.push_back({std::string(key_), holder});
       }
@@ -133,6 +133,11 @@ class KeyWriter {
     }
     if (own_ != nullptr && own_->txn.epoch() > params_.txn->meta().epoch()) return Outcome::At(Outcome::Kind::kStaleTxn, key_, params_.ts);
     return Outcome::Ok();
+  }
+
+  void IsOwn(LockHolder& holder) {
+    own_ = &holder;
+    if (params_.began != nullptr) *params_.began = std::min(*params_.began, Timestamp{holder.txn.min_ts()});
   }
 
   bool commits() const { return params_.txn == nullptr || params_.one_phase; }
@@ -250,7 +255,7 @@ Outcome KeyWriter::Lock(LockStrength strength) {
   std::vector<FoundLock> foreign;
   for (LockHolder& holder : record_.holders) {
     if (holder.txn.id() == params_.txn->meta().id()) {
-      own_ = &holder;
+      IsOwn(holder);
     } else if (strength == LockStrength::kExclusive || holder.strength == LockStrength::kExclusive) {
       foreign.push_back({std::string(key_), holder});
     }

@@ -30,6 +30,7 @@ mvcc::WriteParams Evaluator::WriteParamsFor(uint32_t sequence, bool conditional)
   params.local_now = ts_.now;
   params.stats = &stats_;
   if (txn_ == nullptr) return params;
+  params.began = &began_;
   // SERIALIZABLE may write blindly over what it has not read; a snapshot may not; READ COMMITTED takes what is there.
   const v1::Isolation isolation = txn_->meta().isolation();
   if (isolation == v1::SNAPSHOT || (isolation == v1::SERIALIZABLE && conditional)) params.read_ts = ts_.read;

@@ -184,6 +184,8 @@ EvalResult Evaluator::Run() {
     if (r.kind == EvalResult::kError) r.status = WithRequestIndex(r.status, i);
     return r;
   }
+  // Its client did not know, as the first copy's answer was lost: what others have been told of the transaction since then counts.
+  if (txn_ != nullptr && began_ < Timestamp{txn_->meta().min_ts()}) txn_->mutable_meta()->set_min_ts(began_.bits);
   return EvalResult::Ok();
 }
 

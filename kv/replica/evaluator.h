@@ -155,6 +155,7 @@ class Evaluator {
   storage::ReadWriter rw_;
   mvcc::AbsenceCursor absence_;
   mvcc::Stats stats_;
+  Timestamp began_ = Timestamp::Max();  // the transaction, as its intents and locks say that the batch has met
   Effects effects_;
   bool one_phase_;
   uint64_t rows_left_;   // of the batch's limits; meaningful if there is one

@@ -512,6 +512,39 @@ TEST_F(ReplicaTest, ARecordThatAHeartbeatMadeTooLateDoesNotUndoAnAbort) {
   EXPECT_TRUE(Run(commit).error().has_txn_aborted());
 }
 
+// The answer to its first batch was lost, and before it was sent again somebody took the transaction for dead: it did not begin after that.
+TEST_F(ReplicaTest, ATransactionWhoseFirstBatchIsRepeatedBeganWithTheFirstCopy) {
+  for (const bool locks : {false, true}) {
+    const std::string key = locks ? kB : kA;
+    auto client = NewTxn(locks ? "locks" : "writes");
+    client.mutable_meta()->set_anchor_key(key);
+    auto batch = In(client);
+    if (locks) {
+      auto* lock = batch.add_requests()->mutable_lock();
+      lock->set_key(key);
+      lock->set_strength(v1::LOCK_EXCLUSIVE);
+      lock->set_replicated(true);
+    } else {
+      AddPut(batch, key, "1");
+    }
+    const v1::TxnMeta first = Ok(batch).txn().meta();
+    loop_.RunFor(10s);
+    auto push = Batch();
+    auto* request = push.add_requests()->mutable_push_txn();
+    request->set_key(key);
+    *request->mutable_pushee() = client.meta();
+    request->mutable_pushee()->set_min_ts(first.min_ts());
+    request->mutable_pushee()->set_write_ts(first.write_ts());
+    request->set_kind(v1::PUSH_ABORT);
+    ASSERT_EQ(Ok(push).responses(0).push_txn().pushee().status(), v1::ABORTED);
+    Step(client, batch);
+    EXPECT_EQ(client.meta().min_ts(), first.min_ts());
+    auto commit = In(client);
+    AddEnd(commit, true, false)->add_lock_spans()->set_key(key);
+    EXPECT_TRUE(Run(commit).error().has_txn_aborted());
+  }
+}
+
 // Its start was given by a node whose clock is ahead of this one's.
 TEST_F(ReplicaTest, AnEndIsRememberedOfATransactionThatBeginsInTheFuture) {
   const Timestamp start = clock_.Now().AddMicros(200'000);
