@@ -12,6 +12,8 @@
 
 #include "base/async/blocking.h"
 #include "base/async/task_group.h"
+#include "base/rocksenv/sim_env.h"
+#include "base/runtime/files.h"
 #include "base/runtime/random.h"
 #include "base/sim/simulation.h"
 #include "base/status_macros.h"
@@ -345,6 +347,36 @@ TEST(Engine, SaysHowNearItIsToHoldingWritesBack) {
   });
   EXPECT_EQ((*engine)->figures().level0_files, 3u);
   EXPECT_NEAR((*engine)->figures().write_pressure, 3.0 / 20, 1e-9) << "twenty files, and RocksDB slows writes down";
+}
+
+// Garbage collection leaves one tombstone a version, which every scan would walk over until the file is compacted for another reason.
+TEST(Engine, ManyDeletionsInARowAreCompactedAwayWhenTheyAreFlushed) {
+  World world;
+  auto* files = world.process->runtime().files;
+  ASSERT_TRUE(files->CreateDirs("data/state").ok());
+  ASSERT_TRUE(files->SyncDir("").ok());
+  ASSERT_TRUE(files->SyncDir("data").ok());
+  RocksOptions options;
+  options.env = MakeSimEnv(world.process);
+  options.prepare = PrepareForSimulation;
+  auto engine = OpenRocksEngine(world.executor(), "data/state", options);
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  constexpr uint64_t kVersions = 10'000;
+  for (const bool collected : {false, true}) {
+    RunIn(world, [&](Context ctx) -> Task<void> {
+      WriteBatch batch;
+      for (uint64_t i = 1; i <= kVersions; ++i) {
+        const std::string key = DataKey("row", Timestamp{i});
+        if (collected) batch.Delete(ColumnFamily::kData, key);
+        if (!collected) batch.Put(ColumnFamily::kData, key, "version");
+      }
+      EXPECT_TRUE((*engine)->Write(batch).ok());
+      EXPECT_TRUE((co_await (*engine)->Flush(ctx)).ok());
+    });
+    world.sim.RunFor(1s);  // compactions are events
+    EXPECT_EQ((*engine)->figures().level0_files, collected ? 0u : 1u);
+  }
+  EXPECT_EQ((*engine)->ApproximateSize("", ""), 0u);
 }
 
 TEST(Engine, WhatIsTakenInTakesThePlaceOfItsSpansAndLasts) {
