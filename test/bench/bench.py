@@ -168,7 +168,7 @@ def bench_resume(cluster, add, runs):
     print("the last wake, in the operator: " + took[-1])
 
 
-PARTS = ("sql", "kv", "resume", "neighbours", "bytes", "failover", "tenants")
+PARTS = ("sql", "kv", "resume", "neighbours", "bytes", "transfers", "failover", "tenants")
 
 
 def main():
@@ -203,6 +203,8 @@ def main():
             kv_figures.bench_neighbours(cluster, add, 5 if options.quick else 20)
         if "bytes" in parts:
             kv_figures.bench_bytes(cluster, add, 3 if options.quick else 10)
+        if "transfers" in parts:
+            kv_figures.bench_transfers(cluster, add, 5 if options.quick else 20)
         if "failover" in parts:
             kv_figures.bench_failover(cluster, add, 3 if options.quick else 12)
         if "tenants" in parts:

@@ -99,20 +99,30 @@ def bench_failover(cluster, add, trials):
     add(f"kill -9 of a leaseholder, {trials} times: puts resume, worst", max(gaps), "ms")
 
 
+def bench_transfers(cluster, add, seconds):
+    """The slowest put while the lease of its range is moved from node to node, twice a second."""
+    figures = answer(tool(cluster, "kv_bench", "node.1", "--clients=8", f"--seconds={seconds}", f"--transfers={2 * seconds}"))
+    if figures["failed"] or figures["transfers"] < seconds:
+        raise SystemExit(f"{figures['failed']} puts failed, {figures['transfers']} of {2 * seconds} transfers happened")
+    add(f"planned lease transfers, {figures['transfers']} under load: slowest put", figures["longest_ms"], "ms")
+    add(f"planned lease transfers, {figures['transfers']} under load: p99 of puts", figures["p99_ms"], "ms")
+
+
 def bench_bytes(cluster, add, seconds):
-    """Syncs of the log and bytes that reach the disk, for puts of 256 bytes."""
+    """Syncs of the log, messages and bytes that reach the disk, for puts of 256 bytes."""
     nodes = cluster.processes("kv")
 
     def now():
-        return sum(metric(n, "insula_kv_log_syncs_total") for n in nodes), sum(bytes_to_disk(n["pid"]) for n in nodes)
+        return (sum(metric(n, "insula_kv_log_syncs_total") for n in nodes), sum(metric(n, "insula_kv_raft_messages_sent_total") for n in nodes),
+                sum(bytes_to_disk(n["pid"]) for n in nodes))
 
     for clients in (1, 16, 64, 256):
         before = now()
         puts = answer(tool(cluster, "kv_bench", "node.1", f"--clients={clients}", f"--seconds={seconds}"))["puts_per_s"] * seconds
-        syncs, written = (a - b for a, b in zip(now(), before))
-        if syncs:  # nodes that count them
-            add(f"kv put 256 B, {clients} clients: log syncs per s and node", syncs / seconds / 3, "1/s")
-            add(f"kv put 256 B, {clients} clients: log syncs per put, all nodes", syncs / puts, "")
+        syncs, messages, written = (a - b for a, b in zip(now(), before))
+        add(f"kv put 256 B, {clients} clients: log syncs per s and node", syncs / seconds / 3, "1/s")
+        add(f"kv put 256 B, {clients} clients: log syncs per put, all nodes", syncs / puts, "")
+        add(f"kv put 256 B, {clients} clients: raft messages per put, all nodes", messages / puts, "")
         add(f"kv put 256 B, {clients} clients: bytes to disk per value byte and replica", written / puts / 256 / 3, "")
 
 
