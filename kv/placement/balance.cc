@@ -18,6 +18,7 @@ Balance::Balance(const std::vector<const StoreView*>& stores, std::vector<Figure
 bool Balance::Worth(const Entry& e, const StoreView& from, const StoreView& to) {
   const double a = e.figure.of(from), b = e.figure.of(to), moved = e.figure.moved;
   if (moved <= 0 || a - moved < b + moved) return false;
+  if (a - b > 2 * e.band + moved) return true;
   return (a > e.mean + e.band && b + moved <= e.mean) || (b < e.mean - e.band && a - moved >= e.mean);
 }
 
@@ -38,6 +39,12 @@ bool Balance::Improves(const StoreView& from, const StoreView& to) const {
 double Balance::Excess(const StoreView& store) const {
   double most = -std::numeric_limits<double>::infinity();
   for (const Entry& e : entries_) most = std::max(most, e.band > 0 ? (e.figure.of(store) - e.mean) / e.band : 0);
+  return most;
+}
+
+double Balance::Gap(const StoreView& from, const StoreView& to) const {
+  double most = -std::numeric_limits<double>::infinity();
+  for (const Entry& e : entries_) most = std::max(most, e.band > 0 ? (e.figure.of(from) - e.figure.of(to)) / e.band : 0);
   return most;
 }
 

@@ -4,7 +4,10 @@
 //   ───────────────────┴──────┴──────┴──────┴──────────────► what stores carry
 //
 // A move is worth it if one side is outside of the band and the move brings it nearer to the mean without carrying the other side over
-// it. It must not put either side outside of the band of any other figure. So a move is never worth undoing: that is the hysteresis.
+// it; or if one side has more than two bands and what is moved above the other, wherever the mean is: where a store has to keep more (it is
+// alone in its zone), the mean lies above what the others have, and they share the rest alike. It must not put either side outside of the band
+// of any other figure. So a move is never worth undoing, that is the hysteresis: of each figure, it brings two stores nearer to each other
+// without carrying one past the other, or leaves both in the band, where they are at most two bands apart.
 #ifndef INSULA_KV_PLACEMENT_BALANCE_H_
 #define INSULA_KV_PLACEMENT_BALANCE_H_
 
@@ -32,6 +35,8 @@ class Balance {
   bool Improves(const StoreView& from, const StoreView& to) const;
   // How far `store` is from the mean by the figure in which it has most, in bands. Above 1: too much.
   double Excess(const StoreView& store) const;
+  // How far `from` is above `to` by the figure in which it is furthest, in bands.
+  double Gap(const StoreView& from, const StoreView& to) const;
 
  private:
   struct Entry {

@@ -282,7 +282,7 @@ class Decider {
         if (DiversityOf(After({target->store_id}, {id})) < present - kAlike) continue;  // P3
         if (!replicas_.Improves(*source, *target) && !full) continue;
         // Whoever has most gives to whoever has least.
-        const double gain = replicas_.Excess(*source) - replicas_.Excess(*target) + (full ? 1e3 : 0);
+        const double gain = replicas_.Gap(*source, *target) + (full ? 1e3 : 0);
         const bool tie = gain > best - kAlike && from != 0 && Mix(range_.descriptor->range_id(), target->store_id) < Mix(range_.descriptor->range_id(), to);
         if (gain > best + kAlike || tie) {
           best = gain;

@@ -453,5 +453,34 @@ TEST(PlacementRandom, AnEmptyStoreThatJoinsIsFilled) {
   }
 }
 
+// One of the four is alone in its zone, so that every range has a replica there; the fifth gets as much as each of the others has.
+TEST(PlacementRandom, WhoHasToKeepMoreDoesNotKeepTheOthersApart) {
+  for (uint64_t seed = 1; seed <= 50; ++seed) {
+    SeededRandom random(seed);
+    World w;
+    for (StoreId id = 1; id <= 5; ++id) w.view.stores[id] = Store(id, id == 4 ? "region=r,zone=b" : "region=r,zone=a", 0);
+    for (RangeId id = 1; id <= 67; ++id) {
+      std::set<StoreId> on = {4};
+      while (on.size() < 3) on.insert(1 + random.Uniform(3));
+      w.ranges[id] = Range(id, {on.begin(), on.end()});
+      w.views[id] = {.descriptor = &w.ranges[id], .leaseholder = 1 + id % 5};
+      if (!on.contains(w.views[id].leaseholder)) w.views[id].leaseholder = 4;
+      for (StoreId s : on) w.view.stores[s].ranges += 1;
+      w.view.stores[w.views[id].leaseholder].leases += 1;
+    }
+    const int steps = Converge(w, random, seed);
+    // The fifth's share, and a few that went somewhere else on the way or for their lease.
+    EXPECT_LE(steps, 134) << "seed " << seed;
+    EXPECT_EQ(w.view.stores[4].ranges, 67);
+    double least = 67, most = 0;
+    for (StoreId id : {1, 2, 3, 5}) {
+      least = std::min(least, w.view.stores[id].ranges);
+      most = std::max(most, w.view.stores[id].ranges);
+    }
+    EXPECT_LE(most - least, 6) << "seed " << seed << ": two bands and the one that would be moved";
+    EXPECT_GE(w.view.stores[5].ranges, 67 * 2 / 4.0 - 4) << "seed " << seed;
+  }
+}
+
 }  // namespace
 }  // namespace insula::kv::placement
