@@ -16,6 +16,8 @@ namespace {
 constexpr int kGroupsPerTurn = 32;  // between yields
 constexpr Duration kElectionFor = std::chrono::seconds(5);
 constexpr Duration kElectionEvery = std::chrono::milliseconds(150);
+constexpr Duration kElectionLeast = std::chrono::milliseconds(100);  // between two of a range, however often somebody wants one
+constexpr size_t kMostEarly = 1024;
 // How far a hybrid clock may be ahead of our physical one, in maximum offsets: one for what clocks differ, one for what a transaction that
 // was pushed above uncertain reads was served at, and one for a restart, whose clock starts at the bound of the life before.
 constexpr int64_t kMaxLeadOffsets = 3;
@@ -160,16 +162,25 @@ Task<void> MultiRaft::Ticker() {
 void MultiRaft::WantElection(RaftGroup* group, Duration delay) {
   MonoTime now = runtime_.executor->Now();
   Election& e = elections_[group->range_id()];
-  if (e.give_up == MonoTime{} || now + delay < e.next) e.next = now + delay;
+  const MonoTime soonest = e.asked ? std::max(now + delay, *e.asked + kElectionLeast) : now + delay;
+  if (e.give_up == MonoTime{} || soonest < e.next) e.next = soonest;
   e.give_up = now + kElectionFor;
   if (delay == Duration::zero() && e.next <= now) {
     e.next = now + kElectionEvery;
-    if (group->TryElection()) {
+    if (Elects(group, e, now)) {
       elections_.erase(group->range_id());
       return;
     }
   }
   has_awake_.NotifyAll();
+}
+
+// True: somebody leads.
+bool MultiRaft::Elects(RaftGroup* group, Election& e, MonoTime now) {
+  const uint64_t before = metrics().elections;
+  const bool led = group->TryElection();
+  if (metrics().elections != before) e.asked = now;
+  return led;
 }
 
 void MultiRaft::TryElections(MonoTime now) {
@@ -185,7 +196,7 @@ void MultiRaft::TryElections(MonoTime now) {
     }
     // Spread, so that two candidates do not meet again and again.
     it->second.next = now + kElectionEvery + std::chrono::milliseconds(runtime_.random->Uniform(150));
-    it = group->TryElection() ? elections_.erase(it) : std::next(it);
+    it = Elects(group.get(), it->second, now) ? elections_.erase(it) : std::next(it);
   }
 }
 
@@ -308,6 +319,28 @@ std::shared_ptr<RaftGroup> MultiRaft::FindOrCreate(const v1::RaftEnvelope& envel
   Add(group);
   group->StartConsensus();
   return group;
+}
+
+void MultiRaft::KeepEarly(const v1::RaftEnvelope& envelope) {
+  const auto type = static_cast<raft::MessageType>(envelope.message().type());
+  if (!CarriesDescriptor(type) || type == raft::MessageType::kSnap) return;
+  auto [it, fresh] = early_.insert_or_assign(envelope.range_id(), envelope);
+  if (!fresh) return;
+  early_order_.push_back(it->first);
+  if (early_order_.size() <= kMostEarly) return;
+  early_.erase(early_order_.front());  // of some, the split never comes
+  early_order_.pop_front();
+}
+
+void MultiRaft::TakeEarly(RaftGroup* group) {
+  auto it = early_.find(group->range_id());
+  if (it == early_.end()) return;
+  v1::RaftEnvelope envelope = std::move(it->second);
+  early_.erase(it);
+  early_order_.erase(std::find(early_order_.begin(), early_order_.end(), group->range_id()));
+  if (envelope.message().to() != group->replica_id()) return;
+  PROBE("a message that came before its split was kept");
+  ReceiveRaft(std::move(envelope));
 }
 
 void MultiRaft::ReceiveRaft(v1::RaftEnvelope envelope) {

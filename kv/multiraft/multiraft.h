@@ -18,6 +18,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -167,11 +168,17 @@ class MultiRaft : private StoreStreams::Receiver {
   size_t awake_groups() const { return awake_.size(); }
   // A message for `group` out of the ordinary way (snapshots).
   std::shared_ptr<RaftGroup> FindOrCreate(const v1::RaftEnvelope& envelope);
+  // A message came before the split that is to make its replica was applied here: it is kept, the newest of each range, and
+  // TakeEarly delivers it. Otherwise that replica would hear nothing until its leader's next tick, and where one split follows the other,
+  // each in the range that the last one made, a store that is behind would come no nearer than by one of them per tick.
+  void KeepEarly(const v1::RaftEnvelope& envelope);
+  void TakeEarly(RaftGroup* group);
 
  private:
   struct Election {
     MonoTime next;
     MonoTime give_up;
+    std::optional<MonoTime> asked;  // the others for their votes, last
   };
   void ReceiveMessages(v1::StoreMessages messages) override;
   void Undelivered(StoreId store, const std::vector<RangeId>& ranges) override;
@@ -184,6 +191,7 @@ class MultiRaft : private StoreStreams::Receiver {
   Task<void> ReadyLoop();
   Task<void> Ticker();
   void TryElections(MonoTime now);
+  bool Elects(RaftGroup* group, Election& e, MonoTime now);
 
   Runtime runtime_;
   HybridClock* clock_;
@@ -200,6 +208,8 @@ class MultiRaft : private StoreStreams::Receiver {
   Condition has_dirty_;
   std::set<RangeId> awake_;
   std::map<RangeId, Election> elections_;
+  std::map<RangeId, v1::RaftEnvelope> early_;
+  std::deque<RangeId> early_order_;  // of their first arrival
   Condition has_awake_;
   Condition support_changed_;
   Timestamp served_;

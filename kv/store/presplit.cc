@@ -1,11 +1,13 @@
 // Keyspaces get their range before they get their tenant: when few free ones are left, a block is split off the tail.
 //
-// Whoever holds the system range's lease does it, woken by what is written there. Each split is idempotent, and the next look goes on
-// where this one was cut short.
+// Whoever holds the system range's lease does it, woken by what is written there. Each split is idempotent. A block that was cut short is
+// finished by the next look, or by the next who holds that lease, as its first work: so there is never more than one such block, and it lies
+// right in front of the last range.
 #include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/encoding/ordered.h"
 #include "base/log/log.h"
@@ -47,6 +49,7 @@ Task<void> Store::PresplitLoop() {
       presplit_seen_ = seen;
       rest = options_.presplit_rest;
     } else {
+      presplit_whole_ = false;
       LOG_WARNING("keyspaces could not be split off", {"why", s.ToString()});
       rest = std::min(2 * rest, kLongestRest);
     }
@@ -54,33 +57,55 @@ Task<void> Store::PresplitLoop() {
   }
 }
 
-// The last range begins with the first keyspace that has none of its own. As far as its address tells: it may be behind, and then there is
-// less to do than it seems.
-Task<absl::StatusOr<uint64_t>> Store::FirstSharedKeyspace(const Context& ctx) {
-  v1::BatchRequest lookup;
-  lookup.mutable_header()->set_version(kBatchVersion);
-  lookup.add_requests()->mutable_range_lookup()->set_key(std::string(kLastKey));
-  v1::BatchResponse response = co_await sender_->Send(ctx, std::move(lookup));
+// The range of `key`, and up to so many `more` behind it, as their addresses tell: these may be behind.
+Task<absl::StatusOr<std::vector<v1::RangeDescriptor>>> Store::RangesFrom(const Context& ctx, std::string key, uint64_t more) {
+  v1::BatchRequest batch = NewBatch();
+  v1::RangeLookupRequest* lookup = batch.add_requests()->mutable_range_lookup();
+  lookup->set_key(std::move(key));
+  lookup->set_prefetch(static_cast<uint32_t>(more));
+  v1::BatchResponse response = co_await sender_->Send(ctx, std::move(batch));
   if (response.has_error()) co_return FromKvError(response.error());
-  if (response.responses_size() != 1 || response.responses(0).range_lookup().ranges_size() == 0) co_return absl::UnavailableError("the last range has no address");
-  const std::string& start = response.responses(0).range_lookup().ranges(0).start_key();
-  std::optional<uint64_t> keyspace = KeyspaceOf(start);
-  if (!keyspace.has_value()) co_return absl::InternalError(StrCat("the last range begins at ", keys::Pretty(start)));
+  if (response.responses_size() != 1 || response.responses(0).range_lookup().ranges_size() == 0) co_return absl::UnavailableError("a range has no address");
+  const auto& ranges = response.responses(0).range_lookup().ranges();
+  co_return std::vector<v1::RangeDescriptor>(ranges.begin(), ranges.end());
+}
+
+// The last range begins with the first keyspace that no block has reached. If its address is behind, there is less to do than it seems.
+Task<absl::StatusOr<uint64_t>> Store::FirstSharedKeyspace(const Context& ctx) {
+  CO_ASSIGN_OR_RETURN(const std::vector<v1::RangeDescriptor> last, co_await RangesFrom(ctx, std::string(kLastKey), 0));
+  std::optional<uint64_t> keyspace = KeyspaceOf(last.front().start_key());
+  if (!keyspace.has_value()) co_return absl::InternalError(StrCat("the last range begins at ", keys::Pretty(last.front().start_key())));
   co_return *keyspace;
 }
 
-// A block of keyspaces that begins with `from`.
-Task<absl::Status> Store::SplitOff(const Context& ctx, uint64_t from) {
-  for (uint64_t i = 1; i <= options_.presplit_block; ++i) {
-    v1::BatchResponse split = co_await sender_->Send(ctx, SplitBatch(KeyspacePrefix(from + i)));
+// Ranges of their own for the keyspaces from `from`, where a range begins, to `end`: what lies behind the last of them is cut off first, then
+// one after the other from the right. So all these splits are entries of one log. From the left each would be one of the range that the one
+// before has made: a leader would have to be elected there first, and a store that is behind could not even ask for the next.
+Task<absl::Status> Store::SplitOff(const Context& ctx, uint64_t from, uint64_t end) {
+  for (uint64_t at = end; at > from; --at) {
+    v1::BatchResponse split = co_await sender_->Send(ctx, SplitBatch(KeyspacePrefix(at)));
     if (split.has_error()) co_return FromKvError(split.error());
   }
   co_return absl::OkStatus();
 }
 
+// What was cut short of the block in front of `next`, the first keyspace of the last range, by whoever was at it.
+Task<absl::Status> Store::FinishBlock(const Context& ctx, uint64_t next) {
+  uint64_t keyspace = next - std::min(next - keys::kFirstKeyspace, options_.presplit_block);
+  while (keyspace < next) {
+    CO_ASSIGN_OR_RETURN(const std::vector<v1::RangeDescriptor> ranges, co_await RangesFrom(ctx, KeyspacePrefix(keyspace), next - keyspace));
+    for (const v1::RangeDescriptor& range : ranges) {
+      const std::optional<uint64_t> from = KeyspaceOf(range.start_key()), end = KeyspaceOf(range.end_key());
+      if (!from.has_value() || !end.has_value()) co_return absl::OkStatus();  // the last one
+      if (*end > *from + 1) CO_RETURN_IF_ERROR(co_await SplitOff(ctx, *from, *end - 1));
+      keyspace = std::max(keyspace + 1, *end);
+    }
+  }
+  co_return absl::OkStatus();
+}
+
 Task<absl::Status> Store::PresplitOnce(const Context& ctx) {
-  v1::BatchRequest read;
-  read.mutable_header()->set_version(kBatchVersion);
+  v1::BatchRequest read = NewBatch();
   read.add_requests()->mutable_get()->set_key(keys::KeyspaceCounter());
   v1::BatchResponse response = co_await sender_->Send(ctx, std::move(read));
   if (response.has_error()) co_return FromKvError(response.error());
@@ -89,10 +114,11 @@ Task<absl::Status> Store::PresplitOnce(const Context& ctx) {
   const uint64_t given = got.has_value() && got.value().size() == 8 ? ReadFixed64(got.value().data()) : 0;
   const uint64_t used = keys::kFirstKeyspace - 1 + given;
   CO_ASSIGN_OR_RETURN(const uint64_t next, co_await FirstSharedKeyspace(ctx));
+  if (!std::exchange(presplit_whole_, true)) CO_RETURN_IF_ERROR(co_await FinishBlock(ctx, next));
   // The address may be behind: then the first of these are there already.
   for (uint64_t from = next; from <= used + options_.presplit_least_free; from += options_.presplit_block) {
     LOG_INFO("splitting off keyspaces", {"from", from}, {"count", options_.presplit_block}, {"used", used});
-    CO_RETURN_IF_ERROR(co_await SplitOff(ctx, from));
+    CO_RETURN_IF_ERROR(co_await SplitOff(ctx, from, from + options_.presplit_block));
   }
   co_return absl::OkStatus();
 }

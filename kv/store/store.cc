@@ -125,7 +125,9 @@ void Store::LeaseAcquired(RaftGroup* group) {
   splits_.Look(*group);
   merges_.Look(*group);
   replicate_.Touch(group->range_id());
-  if (group->range_id() == keys::kSystemRange) presplit_wanted_.NotifyAll();
+  if (group->range_id() != keys::kSystemRange) return;
+  presplit_whole_ = false;
+  presplit_wanted_.NotifyAll();
 }
 
 void Store::Fatal(absl::Status why) {

@@ -210,6 +210,8 @@ class Store : private RangeLifecycle, private PlacedRanges {
   std::shared_ptr<RaftGroup> LeftOf(RangeId range) const;
   std::shared_ptr<RaftGroup> RightOf(RangeId range) const;
   Task<absl::Status> RemoveReplicasBelow(const Context& ctx, RangeId range, ReplicaId next_replica);
+  // Below it, replicas of `range` are gone for good.
+  ReplicaId NextReplica(RangeId range) const;
   Task<absl::Status> RemoveEndedBy(const Context& ctx, const v1::RangeDescriptor& newer);
   Task<absl::Status> Destroy(const Context& ctx, RangeId range, ReplicaId next_replica, v1::RangeDescriptor held);
   Task<absl::Status> FlushAtLast(const Context& ctx, RangeId range);
@@ -240,7 +242,9 @@ class Store : private RangeLifecycle, private PlacedRanges {
   bool PresplitDue() const;
   Task<absl::Status> PresplitOnce(const Context& ctx);
   Task<absl::StatusOr<uint64_t>> FirstSharedKeyspace(const Context& ctx);
-  Task<absl::Status> SplitOff(const Context& ctx, uint64_t from);
+  Task<absl::StatusOr<std::vector<v1::RangeDescriptor>>> RangesFrom(const Context& ctx, std::string key, uint64_t more);
+  Task<absl::Status> SplitOff(const Context& ctx, uint64_t from, uint64_t end);
+  Task<absl::Status> FinishBlock(const Context& ctx, uint64_t next);
 
   Runtime runtime_;
   Transport* transport_;
@@ -263,6 +267,7 @@ class Store : private RangeLifecycle, private PlacedRanges {
   std::map<std::pair<RangeId, uint64_t>, OpenSplit> open_splits_;
   std::map<RangeId, uint64_t> merge_redos_;                        // by right range
   Condition merge_progress_;                                       // something was applied, for merges that wait for it
+  std::map<RangeId, ReplicaId> entombing_;                         // tombstones that are being written
   std::map<RangeId, v1::RangeDescriptor> destroying_;              // what they held; without a range id: nothing
   GcQueue gc_;
   ConsistencyChecker checks_;
@@ -274,6 +279,7 @@ class Store : private RangeLifecycle, private PlacedRanges {
   StorePool pool_;
   ReplicateQueue replicate_;
   uint64_t presplit_seen_ = 0;                                     // applied index of the system range at the last look
+  bool presplit_whole_ = false;                                    // no block is cut short
   Condition presplit_wanted_;                                      // there may be a reason to look
   TaskGroup tasks_;
 };

@@ -29,7 +29,7 @@ Task<absl::Status> Store::PrepareSplit(const Context& ctx, const SplitTrigger& s
   if (replica == nullptr) co_return absl::InternalError(StrCat("split of range ", left, ": its right side has no replica here"));
   OpenSplit& open = open_splits_[{left, index}];
   open.right = right;
-  open.right_gone = replica->replica_id() < log_->NextReplica(right);
+  open.right_gone = replica->replica_id() < NextReplica(right);
   if (open.right_gone) {
     PROBE("a split met a right side that was removed before");
     co_return absl::OkStatus();
@@ -87,6 +87,7 @@ RaftGroup* Store::FinishSplit(const SplitTrigger& split) {
   group->StartConsensus();
   DescriptorReplaced(group.get(), {});
   multiraft_.truncation().Applied(right);
+  multiraft_.TakeEarly(group.get());
   gc_.Found(right);
   LOG_INFO("range split", {"left", split.left.range_id()}, {"right", right}, {"at", keys::Pretty(split.right.start_key())});
   return group.get();
@@ -96,12 +97,13 @@ std::shared_ptr<RaftGroup> Store::CreateForMessage(const v1::RaftEnvelope& envel
   const v1::RangeDescriptor& range = envelope.range();
   const v1::ReplicaDescriptor* replica = ReplicaOn(range, options_.store_id);
   if (range.range_id() != envelope.range_id() || range.version() != kDescriptorVersion || replica == nullptr) return nullptr;
-  if (replica->replica_id() != envelope.message().to() || replica->replica_id() < log_->NextReplica(range.range_id())) return nullptr;
+  if (replica->replica_id() != envelope.message().to() || replica->replica_id() < NextReplica(range.range_id())) return nullptr;
   if (destroying_.contains(range.range_id())) return nullptr;
   // Where another replica here still holds its keys, the split that makes room (or its removal) is on its way. Perhaps it is committed,
   // and nobody has told that replica, as its range sleeps: then nobody else will, and the range that asks could wait for a quorum for ever.
   if (!MayHold(range).ok()) {
     WakeOverlapping(range);
+    multiraft_.KeepEarly(envelope);
     return nullptr;
   }
   if (problems_.contains(range.range_id()) || !log_->Damage(range.range_id()).ok()) return nullptr;
@@ -230,10 +232,19 @@ Task<absl::Status> Store::RemoveReplicasBelow(const Context& ctx, RangeId range,
     co_return co_await Destroy(ctx, range, next_replica, it->second);
   }
   if (log_->NextReplica(range) >= next_replica) co_return absl::OkStatus();
-  // One that never came to be, or never again since the start.
+  // One that never came to be, or never again since the start. Nor is it to come to be while that is being written.
+  ReplicaId& next = entombing_[range];
+  next = std::max(next, next_replica);
   LogBatch batch;
   batch.Tombstone(range, next_replica);
-  co_return co_await log_->AppendAndWait(ctx, std::move(batch));
+  absl::Status written = co_await log_->AppendAndWait(ctx, std::move(batch));
+  if (auto it = entombing_.find(range); it != entombing_.end() && it->second <= next_replica) entombing_.erase(it);
+  co_return written;
+}
+
+ReplicaId Store::NextReplica(RangeId range) const {
+  auto it = entombing_.find(range);
+  return std::max(log_->NextReplica(range), it == entombing_.end() ? ReplicaId{} : it->second);
 }
 
 void Store::ReplicaGone(StoreId from, v1::ReplicaGone gone) {

@@ -113,6 +113,23 @@ TEST_F(RangesTest, KeyspacesGetRangesAsTenantsComeAndThenTheClusterIsAsQuietAsBe
   EXPECT_LT(sim().events() - before, quiet + quiet / 20) << "before: " << quiet;
 }
 
+// No split of a block waits until the range that another one has made has found a leader, and none looks up what it knows.
+TEST_F(RangesTest, KeyspacesAreSplitOffFasterThanTenantsAreMade) {
+  Boot(3);
+  GiveKeyspaces(1);
+  sim().RunFor(10s);
+  const MonoTime begin = sim().now();
+  const uint64_t before = FirstShared();
+  GiveKeyspaces(320);
+  auto done = [&] {
+    const uint64_t next = FirstShared();
+    auto first = Locate(KeyspacePrefix(next - 64));  // of its block it is the last
+    return next >= 2 + 320 + 32 && first.ok() && first->end_key() == KeyspacePrefix(next - 63);
+  };
+  while (!done() && sim().now() - begin < 60s) sim().RunFor(50ms);
+  EXPECT_LT((sim().now() - begin) / static_cast<int64_t>(FirstShared() - before), 9ms);
+}
+
 TEST_F(RangesTest, WhoeverLeadsTheSystemRangeNextGoesOnWithTheKeyspaces) {
   for (uint64_t seed = 1; seed <= 5; ++seed) {
     Boot(seed);
@@ -131,7 +148,7 @@ TEST_F(RangesTest, WhoeverLeadsTheSystemRangeNextGoesOnWithTheKeyspaces) {
     sim().RunFor(120s);
     EXPECT_GE(FirstShared(), 2 + 242 + 32u) << "seed " << seed;
     // Every range has its own address.
-    for (uint64_t keyspace = 2; keyspace < FirstShared(); keyspace += 7) {
+    for (uint64_t keyspace = 2; keyspace < FirstShared(); ++keyspace) {
       auto range = Locate(KeyspacePrefix(keyspace) + "x");
       ASSERT_TRUE(range.ok()) << range.status();
       EXPECT_EQ(range->start_key(), KeyspacePrefix(keyspace));
@@ -215,6 +232,7 @@ TEST_F(RangesTest, MetaRangesAreSplitAndMovedAndEveryClientFindsItsWay) {
     sim().RunFor(5s);
   }
   check(cluster_->client());
+  sim().RunFor(1s);  // followers hear of the last write a moment after the client
   EXPECT_EQ(cluster_->CompareReplicas(), "");
 }
 
