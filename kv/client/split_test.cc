@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -140,6 +141,24 @@ TEST_F(SplitTest, ASplitIsFollowed) {
   auto located = loop_.Run(fresh->sender().Locate(ctx_, K("d")));
   ASSERT_TRUE(located.ok());
   EXPECT_EQ(located->start_key(), K("c"));
+}
+
+// Both rows, and what is known without a look is not looked up: keyspaces are split off by the thousand.
+TEST_F(SplitTest, ASplitWritesTwoRowsOfAddresses) {
+  std::map<RangeId, int> entries;
+  cluster_.on_applied = [&](LocalGroup& group) { ++entries[group.range_id()]; };
+  for (const char* key : {"f", "e", "d", "c"}) SplitAt(K(key), *db_);
+  loop_.RunFor(1s);
+  EXPECT_EQ(cluster_.pending_addresses(), 0u);
+  EXPECT_EQ(entries[keys::kMetaRange], 4 * 2);
+  EXPECT_EQ(entries[cluster_.group_of(K("b")).range_id()], 4 * 2) << "the split, and that its address is written";
+  auto fresh = cluster_.NewDatabase();
+  for (const char* key : {"c", "d", "e", "f"}) {
+    auto located = loop_.Run(fresh->sender().Locate(ctx_, K(key)));
+    ASSERT_TRUE(located.ok());
+    EXPECT_EQ(located->start_key(), K(key));
+    EXPECT_EQ(located->end_key(), K(std::string(1, static_cast<char>(*key + 1))));
+  }
 }
 
 // A replica that is asked to split comes to lead first, and applies what the former leaders did: a split, here.

@@ -60,10 +60,17 @@
 
 namespace insula::kv {
 
+// Of a node: range ids that it has taken from the counter. What is left when it ends is never given: gaps happen, repeats do not.
+struct RangeIdStock {
+  RangeId next = 0;
+  RangeId end = 0;
+};
+
 struct ReplicaDeps {
   Executor* executor = nullptr;
   // To other ranges (and this one): pushes, cleaning up, addressing. Null: those do not happen (unit tests).
   Sender* sender = nullptr;
+  std::shared_ptr<RangeIdStock> range_ids = nullptr;  // null: each is taken when it is needed
   // Where a node is reached; empty: not known.
   std::function<std::string(uint64_t node_id)> node_address = [](uint64_t) { return std::string(); };
   // Descriptors of this store's ranges that overlap [key, end_key) (empty end_key: the single key), to set a caller right.
@@ -243,6 +250,9 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
 
   // replica_address.cc
   Task<absl::Status> WriteAddress(const Context& ctx, v1::RangeDescriptor range);
+  Task<absl::StatusOr<bool>> WriteSplitAddresses(const Context& ctx, v1::RangeDescriptor before, v1::RangeDescriptor left, v1::RangeDescriptor right);
+  void SplitWritten();
+  Task<absl::Status> PublishSplit(const Context& ctx, v1::RangeDescriptor before, v1::RangeDescriptor left, v1::RangeDescriptor right);
   Task<absl::Status> PublishAddress(Context ctx);
   Task<void> PublishUntilDone();
   bool AddressPending() const;
@@ -273,6 +283,7 @@ class Replica : public std::enable_shared_from_this<Replica>, private Pusher {
   std::string outcome_cursor_;  // where the last sweep ended
   bool sweeping_ = false;
   bool publishing_ = false;     // PublishUntilDone runs
+  int splits_writing_ = 0;      // that write this range's address themselves
   Condition address_changed_;   // or may be published now
   Condition address_tried_;
   bool changing_ = false;                // AdminChangeReplicas runs

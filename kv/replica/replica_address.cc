@@ -8,6 +8,9 @@
 //   right    m ─► [a, m) 1 (what it found, shortened),  z ─► [m, z) 2
 //   left     m ─► [a, m) 2
 //
+// Whoever splits a range writes both rows itself where the old one is as it left it: left, then right, without looking around. Then the sides'
+// leaseholders find them there.
+//
 // Addresses are hints: whoever follows an old one is told by the range itself (RangeMismatch). Invariants of the rows of each level:
 //   M1  Where one row's span begins, another's ends: a lookup (first row with an end above the key) never meets a gap. In meta1 a gap for what
 //       range 1 holds does no harm: every lookup there is answered by range 1, which knows itself.
@@ -144,7 +147,7 @@ bool Replica::AddressPending() const {
 void Replica::PublishSoon() {
   if (resolver_ == nullptr || group_ == nullptr || lease_.sequence == 0) return;
   address_changed_.NotifyAll();
-  if (publishing_ || !AddressPending()) return;
+  if (publishing_ || splits_writing_ > 0 || !AddressPending()) return;
   publishing_ = true;
   background_.Spawn(PublishUntilDone());
 }
@@ -188,8 +191,16 @@ Task<absl::Status> Replica::PublishAddress(Context ctx) {
 
 Task<absl::Status> Replica::AwaitPublished(const Context& ctx) {
   PublishSoon();
-  while (publishing_) CO_RETURN_IF_ERROR(co_await address_tried_.Wait(ctx));
+  while (publishing_ || splits_writing_ > 0) CO_RETURN_IF_ERROR(co_await address_tried_.Wait(ctx));
   co_return AddressPending() ? UnavailableKvError("the range's address is not written yet") : absl::OkStatus();
+}
+
+// Writes the addresses of what `before` was split into, if its own is there as it was. False: look around instead. (M1: the left one first.)
+Task<absl::StatusOr<bool>> Replica::WriteSplitAddresses(const Context& ctx, v1::RangeDescriptor before, v1::RangeDescriptor left, v1::RangeDescriptor right) {
+  const std::string old = before.SerializeAsString(), left_bytes = left.SerializeAsString(), right_bytes = right.SerializeAsString();
+  CO_ASSIGN_OR_RETURN(bool wrote_left, co_await Replace(ctx, *deps_.sender, keys::AddressKey(left.start_key(), left.end_key()), nullptr, &left_bytes));
+  if (!wrote_left) co_return false;
+  co_return co_await Replace(ctx, *deps_.sender, keys::AddressKey(right.start_key(), right.end_key()), &old, &right_bytes);
 }
 
 // Writes the address of `range`, unless something newer is there.

@@ -22,15 +22,21 @@ namespace {
 constexpr Duration kChangePatience = 200ms;
 constexpr int64_t kVersionsPerPart = 5000;
 constexpr Duration kAddressPatience = 5s;  // of whoever asked for the split
+constexpr int64_t kIdsInStock = 16;
 
-Task<absl::StatusOr<RangeId>> NewRangeId(const Context& ctx, Sender& sender) {
+Task<absl::StatusOr<RangeId>> NewRangeId(const Context& ctx, Sender& sender, std::shared_ptr<RangeIdStock> stock) {
+  if (stock != nullptr && stock->next < stock->end) co_return stock->next++;
+  const int64_t by = stock != nullptr ? kIdsInStock : 1;
   v1::BatchRequest batch = NewBatch();
   auto* increment = batch.add_requests()->mutable_increment();
   increment->set_key(keys::RangeIdCounter());
-  increment->set_by(1);
+  increment->set_by(by);
   v1::BatchResponse response = co_await sender.Send(ctx, std::move(batch));
   if (response.has_error()) co_return FromKvError(response.error());
-  co_return static_cast<RangeId>(response.responses(0).increment().value());
+  const RangeId last = static_cast<RangeId>(response.responses(0).increment().value());
+  const RangeId first = last - static_cast<RangeId>(by) + 1;
+  if (stock != nullptr) *stock = {.next = first + 1, .end = last + 1};
+  co_return first;
 }
 
 }  // namespace
@@ -87,7 +93,7 @@ Task<absl::Status> Replica::AdminSplit(const Context& ctx, const v1::BatchReques
   if (!keys::MaySplitAt(split_key)) co_return InvalidError(StrCat("no range may begin with ", keys::Pretty(split_key)));
   response->add_responses()->mutable_admin_split();
   if (group_->descriptor().start_key() == split_key) co_return absl::OkStatus();
-  CO_ASSIGN_OR_RETURN(RangeId right_id, co_await NewRangeId(ctx, *deps_.sender));
+  CO_ASSIGN_OR_RETURN(RangeId right_id, co_await NewRangeId(ctx, *deps_.sender, deps_.range_ids));
 
   WholeRange whole;
   Work work;
@@ -108,17 +114,32 @@ Task<absl::Status> Replica::AdminSplit(const Context& ctx, const v1::BatchReques
   if (group_ == nullptr) co_return Mismatch(split_key, {});
   split.served = std::max(group_->clock().Now(), reads_.highest());
   command.lease_sequence = work.lease.lease.sequence;
-  const v1::RangeDescriptor right = split.right;
+  const v1::RangeDescriptor before = group_->descriptor(), left = split.left, right = split.right;
+  ++splits_writing_;
   absl::Status proposed = co_await Propose(std::move(command));
+  if (!proposed.ok()) SplitWritten();
   if (proposed.code() == absl::StatusCode::kAborted && !GetKvError(proposed)) co_return NotLeaseholderError(0, {});
   CO_RETURN_IF_ERROR(proposed);
   whole.ticket->Finish();
 
-  const Context limited = ctx.WithTimeout(kAddressPatience);
-  absl::Status published = co_await WriteAddress(limited, right);
-  if (published.ok()) published = co_await AwaitPublished(limited);
+  absl::Status published = co_await PublishSplit(ctx.WithTimeout(kAddressPatience), before, left, right);
   if (!published.ok()) LOG_DEBUG("a range was split, its address is still to be written", {"range", range_id_}, {"why", published.ToString()});
   co_return absl::OkStatus();
+}
+
+// What is left to be done, the publisher does.
+void Replica::SplitWritten() {
+  --splits_writing_;
+  PublishSoon();
+  address_tried_.NotifyAll();
+}
+
+Task<absl::Status> Replica::PublishSplit(const Context& ctx, v1::RangeDescriptor before, v1::RangeDescriptor left, v1::RangeDescriptor right) {
+  absl::StatusOr<bool> both = co_await WriteSplitAddresses(ctx, std::move(before), std::move(left), right);
+  SplitWritten();
+  CO_RETURN_IF_ERROR(both.status());
+  if (!*both) CO_RETURN_IF_ERROR(co_await WriteAddress(ctx, std::move(right)));
+  co_return co_await AwaitPublished(ctx);
 }
 
 }  // namespace insula::kv

@@ -195,6 +195,7 @@ class Node::Impl : private BatchExecutor, private SystemLeadership, private Node
       deps.metrics = store_metrics_;
       deps.checks = &store_.checks();
       deps.sender = &database_->sender();
+      deps.range_ids = range_ids_;
       deps.node_address = [this](uint64_t node) { return members_.AddressOf(node); };
       deps.local_ranges = [this](std::string_view key, std::string_view end_key) { return store_.LocalRanges(key, end_key); };
       deps.load_split.batches_per_second = options_.split.max_batches_per_second;
@@ -392,6 +393,7 @@ class Node::Impl : private BatchExecutor, private SystemLeadership, private Node
   metrics::Registry* const registry_;
   ServerMetrics metrics_;
   std::shared_ptr<StoreMetrics> store_metrics_ = std::make_shared<StoreMetrics>();
+  std::shared_ptr<RangeIdStock> range_ids_ = std::make_shared<RangeIdStock>();
   DenialLog denials_;
   GuardedTransport guarded_;
   Executor* const executor_;
