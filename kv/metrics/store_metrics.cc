@@ -72,6 +72,8 @@ void RegisterConsensus(Registrar& r) {
   r.Count("insula_kv_leases_lost_total", "Leases that went from this store.", &StoreMetrics::leases_lost);
   r.CountEach("insula_kv_raft_messages_sent_total", "Messages to other replicas, by kind.", "kind", &StoreMetrics::messages_sent, kMessageNames);
   r.CountEach("insula_kv_raft_message_bytes_sent_total", "Bytes of messages to other replicas, by kind.", "kind", &StoreMetrics::message_bytes_sent, kMessageNames);
+  r.Count("insula_kv_store_frames_sent_total", "Frames sent to other stores: heartbeats, and whatever messages were ready with them.", &StoreMetrics::stream_frames_sent);
+  r.Count("insula_kv_store_frame_bytes_sent_total", "Bytes of these.", &StoreMetrics::stream_bytes_sent);
   r.Count("insula_kv_raft_messages_dropped_total", "Messages that another store did not take.", &StoreMetrics::messages_dropped);
   r.Count("insula_kv_snapshots_sent_total", "Snapshots of ranges sent.", &StoreMetrics::snapshots_sent);
   r.Count("insula_kv_snapshots_failed_total", "Snapshots of ranges that could not be sent.", &StoreMetrics::snapshots_failed);

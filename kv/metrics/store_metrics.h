@@ -91,6 +91,8 @@ struct StoreMetrics {
   std::array<uint64_t, kRaftMessageKinds> messages_sent{};
   std::array<uint64_t, kRaftMessageKinds> message_bytes_sent{};
   uint64_t messages_dropped = 0;  // another store did not take them
+  uint64_t stream_frames_sent = 0;  // to other stores: what was there to be said at that moment
+  uint64_t stream_bytes_sent = 0;
   uint64_t snapshots_sent = 0;
   uint64_t snapshots_failed = 0;
   uint64_t snapshots_installed = 0;

@@ -124,7 +124,10 @@ Task<absl::Status> StoreStreams::SendBatch(Peer* peer, std::unique_ptr<MessageSt
     CO_ASSIGN_OR_RETURN(*stream, co_await transport_->Open(open, *address, kMessagesMethod));
   }
   Context send = tasks_.ctx().WithTimeout(kSendTimeout);
-  co_return co_await (*stream)->Send(send, batch.SerializeAsString());
+  std::string bytes = batch.SerializeAsString();
+  metrics_->stream_frames_sent += 1;
+  metrics_->stream_bytes_sent += bytes.size();
+  co_return co_await (*stream)->Send(send, std::move(bytes));
 }
 
 Task<void> StoreStreams::RunPeer(Peer* peer) {

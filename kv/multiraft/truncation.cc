@@ -63,6 +63,9 @@ bool Truncation::Due(MonoTime now) const {
 Task<void> Truncation::Loop(const Context& ctx) {
   last_flush_ = ctx.executor().Now();
   for (;;) {
+    while (AtRest()) {
+      if (!(co_await work_.Wait(ctx)).ok()) co_return;
+    }
     if (!(co_await Sleep(ctx, options_.check_interval)).ok()) co_return;
     if (!Due(ctx.executor().Now())) continue;
     absl::Status s = co_await Run(ctx);

@@ -5,7 +5,7 @@
 // Invariant: a truncation mark never passes what a finished flush covers. Redo records are closed behind a flush, too.
 // A flush is due when the log grew by `flush_log_bytes` since the last, the memtables are large, or something is left to forget and
 // `idle_interval` has passed. Ranges with entries since the last flush keep a tail for followers that are a little behind; a leader
-// keeps what live followers still need, up to `keep_bytes`.
+// keeps what live followers still need, up to `keep_bytes`. While there is nothing to forget, nothing is looked at.
 #ifndef INSULA_KV_MULTIRAFT_TRUNCATION_H_
 #define INSULA_KV_MULTIRAFT_TRUNCATION_H_
 
@@ -39,9 +39,15 @@ class Truncation {
   Truncation(MultiRaft* host, TruncationOptions options) : host_(host), options_(options) {}
 
   // An entry of `range` was applied.
-  void Applied(RangeId range) { active_.insert(range); }
+  void Applied(RangeId range) {
+    active_.insert(range);
+    work_.NotifyAll();
+  }
   // To be closed once everything written so far is flushed.
-  void CloseRedo(uint64_t redo) { redos_.push_back(redo); }
+  void CloseRedo(uint64_t redo) {
+    redos_.push_back(redo);
+    work_.NotifyAll();
+  }
   // Flush, then truncate. Several callers share.
   Task<absl::Status> Run(const Context& ctx);
   // Runs for as long as `ctx`.
@@ -49,6 +55,7 @@ class Truncation {
 
  private:
   bool Due(MonoTime now) const;
+  bool AtRest() const { return active_.empty() && remaining_.empty() && redos_.empty(); }
 
   MultiRaft* host_;
   TruncationOptions options_;
@@ -57,6 +64,7 @@ class Truncation {
   std::vector<uint64_t> redos_;
   uint64_t log_bytes_at_flush_ = 0;
   MonoTime last_flush_{};
+  Condition work_;
 };
 
 }  // namespace insula::kv

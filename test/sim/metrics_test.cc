@@ -83,6 +83,7 @@ TEST(NodeMetrics, MoveWhenSomethingHappens) {
                            "insula_kv_txn_commits_total", "insula_kv_raft_proposals_total", "insula_kv_raft_round_seconds_count", "insula_kv_raft_applied_entries_total",
                            "insula_kv_raft_elections_total", "insula_kv_leases_acquired_total", "insula_kv_raft_messages_sent_total",
                            "insula_kv_raft_message_bytes_sent_total", "insula_kv_liveness_heartbeats_sent_total", "insula_kv_liveness_heartbeats_received_total",
+                           "insula_kv_store_frames_sent_total", "insula_kv_store_frame_bytes_sent_total",
                            "insula_kv_log_sync_seconds_count", "insula_kv_log_batches_per_sync_count", "insula_kv_log_syncs_total", "insula_kv_log_batches_total",
                            "insula_kv_log_written_bytes_total", "insula_kv_log_segments", "insula_kv_log_bytes", "insula_kv_ranges", "insula_kv_leases"}) {
     EXPECT_GT(before.at(name), 0) << name;
