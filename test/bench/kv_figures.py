@@ -15,7 +15,9 @@ import harness
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TICKS = os.sysconf("SC_CLK_TCK")
 ENOUGH_BATCHES = 1000  # answered since: a load is under way
-REST_AFTER = 60  # seconds after the last tenant was created until nothing is left to be done
+SETTLING = 60  # seconds after the last tenant was created: what is left to be done is done in them, or the figures tell
+AT_REST = 30  # seconds
+QUIET_FOR = 5  # seconds without an entry: nothing is left to be done
 
 
 def observe(seconds):
@@ -126,6 +128,41 @@ def bench_bytes(cluster, add, seconds):
         add(f"kv put 256 B, {clients} clients: bytes to disk per value byte and replica", written / puts / 256 / 3, "")
 
 
+class Window:
+    """What happens from its making on: growth per second."""
+
+    METRICS = ("insula_kv_raft_messages_sent_total", "insula_kv_store_frames_sent_total", "insula_kv_store_frame_bytes_sent_total")
+
+    def __init__(self, nodes):
+        self.nodes, self.began = nodes, time.monotonic()
+        self.cpu = [cpu_seconds(n["pid"]) for n in nodes]
+        self.metrics = {name: [metric(n, name) for n in nodes] for name in self.METRICS}
+
+    def seconds(self):
+        return time.monotonic() - self.began
+
+    def busiest_cpu(self):
+        """Of the node that uses most: per cent of a core."""
+        return 100 * max(cpu_seconds(n["pid"]) - before for n, before in zip(self.nodes, self.cpu)) / self.seconds()
+
+    def total(self, name):
+        return sum(metric(n, name) - before for n, before in zip(self.nodes, self.metrics[name])) / self.seconds()
+
+
+def until_settled(nodes, limit):
+    """Seconds until the last entry of any range was applied and every range sleeps; `limit` if that is not reached."""
+    began = changed = time.monotonic()
+    before = None
+    while time.monotonic() - began < limit:
+        now = [(metric(n, "insula_kv_raft_applied_entries_total"), metric(n, "insula_kv_ranges_awake")) for n in nodes]
+        if now != before or any(awake for _, awake in now):
+            before, changed = now, time.monotonic()
+        elif time.monotonic() - changed > QUIET_FOR:
+            return changed - began
+        observe(1)
+    return limit
+
+
 def bench_tenants(add, count):
     """Many tenants that sleep, one range each: what they cost at rest, and how long a node takes to come back."""
     cluster = harness.Cluster("--pool=0", name="bench-tenants")
@@ -137,11 +174,16 @@ def bench_tenants(add, count):
         figures = answer(tool(cluster, "tenant_bench", "client.admin", f"--count={count}"))
         add(f"{count} tenants: creating one, p50", figures["create_p50_ms"], "ms")
         add(f"{count} tenants: creating one, p99", figures["create_p99_ms"], "ms")
-        observe(REST_AFTER)
-        began, cpu = time.monotonic(), [cpu_seconds(n["pid"]) for n in nodes]
-        observe(30)
-        elapsed = time.monotonic() - began
-        add(f"{count} tenants at rest: CPU of the busiest node", 100 * max(cpu_seconds(n["pid"]) - c for n, c in zip(nodes, cpu)) / elapsed, "% of a core")
+        first = Window(nodes)
+        add(f"{count} tenants: from the last one's creation until every range is split off and sleeps", until_settled(nodes, SETTLING), "s")
+        observe(max(0, SETTLING - first.seconds()))
+        add(f"{count} tenants, the first minute: CPU of the busiest node", first.busiest_cpu(), "% of a core")
+        rest = Window(nodes)
+        observe(AT_REST)
+        add(f"{count} tenants at rest, from a minute on: CPU of the busiest node", rest.busiest_cpu(), "% of a core")
+        add(f"{count} tenants at rest: messages of ranges, all nodes", rest.total("insula_kv_raft_messages_sent_total"), "1/s")
+        add(f"{count} tenants at rest: frames to other nodes, per node", rest.total("insula_kv_store_frames_sent_total") / len(nodes), "1/s")
+        add(f"{count} tenants at rest: bytes to other nodes, per node", rest.total("insula_kv_store_frame_bytes_sent_total") / len(nodes), "B/s")
         add(f"{count} tenants: resident memory per replica", max((resident_kb(n["pid"]) - e) / count for n, e in zip(nodes, empty)), "KB")
         victim = cluster.processes("kv", id="2")[0]
         cluster.kill(victim, signal.SIGKILL)
