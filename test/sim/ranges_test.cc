@@ -128,6 +128,9 @@ TEST_F(RangesTest, KeyspacesAreSplitOffFasterThanTenantsAreMade) {
   };
   while (!done() && sim().now() - begin < 60s) sim().RunFor(50ms);
   EXPECT_LT((sim().now() - begin) / static_cast<int64_t>(FirstShared() - before), 9ms);
+  auto first = Locate(KeyspacePrefix(FirstShared() - 64));
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_GE(first->generation(), 64u) << "the splits of a block are entries of one log";
 }
 
 TEST_F(RangesTest, WhoeverLeadsTheSystemRangeNextGoesOnWithTheKeyspaces) {
