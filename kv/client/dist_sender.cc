@@ -164,117 +164,140 @@ v1::BatchResponse DistSender::GiveUp(const v1::BatchRequest& batch, const Troubl
   return ErrorResponse(UnavailableKvError(Sv(why.message())));
 }
 
+// One batch on its way to one range.
+struct DistSender::Try {
+  const v1::RangeDescriptor& range;
+  v1::BatchRequest& batch;
+  const bool commits;
+  const bool writes;
+  Trouble& trouble;
+  Candidates candidates;
+  size_t hops = 0, not_there = 0;
+  Duration at_least{};  // before the next call
+};
+
 Task<DistSender::RangeResult> DistSender::SendToRange(const Context& ctx, const v1::RangeDescriptor& range, v1::BatchRequest& batch, bool commits, Trouble& trouble) {
   RangeResult result;
   batch.mutable_header()->set_range_id(range.range_id());
   batch.mutable_header()->set_range_generation(range.generation());
-  const bool writes = Writes(batch);
-  Candidates candidates(Targets(range), [this](const std::string& address) { return IsSilent(address); });
-  if (candidates.empty()) {
+  Try t{.range = range,
+        .batch = batch,
+        .commits = commits,
+        .writes = Writes(batch),
+        .trouble = trouble,
+        .candidates = Candidates(Targets(range), [this](const std::string& address) { return IsSilent(address); })};
+  if (t.candidates.empty()) {
     result.response = GiveUp(batch, trouble, absl::UnavailableError("no node's address is known"));
     co_return result;
   }
-  size_t hops = 0, not_there = 0;
   while (true) {
     if (auto deadline = ctx.deadline()) {
       auto left = std::chrono::duration_cast<std::chrono::microseconds>(*deadline - executor_->Now());
       batch.mutable_header()->set_timeout_us(std::max<int64_t>(left.count(), 1));
     }
-    const std::string address = candidates.present();
+    const std::string address = t.candidates.present();
     ++round_trips_;
     const MonoTime asked = executor_->Now();
     CallResult call = co_await channel_->Call(ctx, address, batch);
-    if (call.status.ok() && !silent_.empty()) silent_.erase(address);
-    Duration at_least = Duration::zero();
-    bool wait = false;
+    t.at_least = Duration::zero();
+    Next next;
     if (!call.status.ok()) {
-      if (call.maybe_received && writes) trouble.ambiguous = true;
-      if (!ctx.status().ok()) {
-        result.response = GiveUp(batch, trouble, ctx.status());
-        co_return result;
-      }
-      if (trouble.ambiguous && !IsReplaySafe(batch)) {
-        result.response = GiveUp(batch, trouble, call.status);
-        co_return result;
-      }
-      // One that refuses at once costs nothing, and may be back at once.
-      if (executor_->Now() - asked >= kLongSilence) silent_[address] = executor_->Now() + kLeaseLife;
-      wait = candidates.Advance();
-    } else if (!call.response.has_error()) {
-      Learn(call.response);
-      if (!candidates.at_first()) NoteServedBy(range, address);
-      trouble.since = MonoTime{};
-      result.response = std::move(call.response);
-      co_return result;
+      next = NotServed(ctx, t, call, address, executor_->Now() - asked, &result.response);
     } else {
-      const v1::Error& error = call.response.error();
-      switch (error.detail_case()) {
-        case v1::Error::kNotLeaseholder: {
-          const auto& hint = error.not_leaseholder();
-          cache_.SetAddress(hint.leaseholder_node(), hint.leaseholder_address());
-          const std::string named = hint.leaseholder_node() != 0 ? cache_.Address(hint.leaseholder_node()) : std::string();
-          if (named != address && IsSilent(named) && !co_await IsBack(ctx, named, RoutingKey(batch.requests(0), batch.header()))) {
-            // Others will lead soon.
-            candidates.Advance();
-            wait = true;
-          } else if (!named.empty() && named != address) {
-            cache_.SetLeaseholder(range.range_id(), hint.leaseholder_node());
-            candidates.GoTo(named);
-            wait = ++hops % 3 == 0;  // they point at each other while a leader is found
-          } else {
-            cache_.ForgetLeaseholder(range.range_id());
-            wait = candidates.Advance();
-          }
-          break;
-        }
-        case v1::Error::kUnavailable:
-          at_least = std::chrono::microseconds(error.unavailable().retry_after_us());
-          candidates.Advance();
-          wait = true;
-          break;
-        case v1::Error::kAmbiguous:
-          trouble.ambiguous = true;
-          if (!IsReplaySafe(batch)) {
-            result.response = std::move(call.response);
-            co_return result;
-          }
-          wait = true;
-          break;
-        case v1::Error::kRangeMismatch: {
-          // It is not there (any more), and nobody else is named: the other replicas may still be where they were.
-          cache_.ForgetLeaseholder(range.range_id());
-          if (error.range_mismatch().current().empty() && ++not_there < candidates.size()) {
-            candidates.Advance();
-            break;
-          }
-          const std::string key = RoutingKey(batch.requests(0), batch.header());
-          cache_.Evict(key);
-          for (const auto& current : error.range_mismatch().current()) Learn(current);
-          // Where range 1 is nobody can look up: another node may know.
-          const v1::RangeDescriptor* now = Known(key);
-          if (range.range_id() == keys::kMetaRange && now == &meta_range_ && now->generation() <= range.generation()) {
-            candidates.Advance();
-            wait = true;
-            break;
-          }
-          result.reroute = true;
-          co_return result;
-        }
-        default:
-          if (trouble.ambiguous && commits) {
-            result.response = GiveUp(batch, trouble, absl::UnknownError(error.message()));
-          } else {
-            result.response = std::move(call.response);
-          }
-          co_return result;
+      if (!silent_.empty()) silent_.erase(address);
+      if (call.response.has_error()) {
+        next = co_await Refused(ctx, t, address, std::move(call.response), &result.response);
+      } else {
+        Learn(call.response);
+        if (!t.candidates.at_first()) NoteServedBy(range, address);
+        trouble.since = MonoTime{};
+        result.response = std::move(call.response);
+        next = Next::kIsAnswer;
       }
     }
-    if (!wait) continue;
-    if (absl::Status enough = co_await BackOff(ctx, trouble, at_least); !enough.ok()) {
+    result.reroute = next == Next::kReroute;
+    if (next == Next::kIsAnswer || next == Next::kReroute) co_return result;
+    if (next == Next::kAtOnce) continue;
+    if (absl::Status enough = co_await BackOff(ctx, trouble, t.at_least); !enough.ok()) {
       result.response = GiveUp(batch, trouble, enough);
       co_return result;
     }
   }
+}
+
+// The call was not answered; it took `took` to find out.
+DistSender::Next DistSender::NotServed(const Context& ctx, Try& t, const CallResult& call, const std::string& address, Duration took, v1::BatchResponse* answer) {
+  if (call.maybe_received && t.writes) t.trouble.ambiguous = true;
+  if (!ctx.status().ok()) {
+    *answer = GiveUp(t.batch, t.trouble, ctx.status());
+    return Next::kIsAnswer;
+  }
+  if (t.trouble.ambiguous && !IsReplaySafe(t.batch)) {
+    *answer = GiveUp(t.batch, t.trouble, call.status);
+    return Next::kIsAnswer;
+  }
+  // One that refuses at once costs nothing, and may be back at once.
+  if (took >= kLongSilence) silent_[address] = executor_->Now() + kLeaseLife;
+  return t.candidates.Advance() ? Next::kBackOff : Next::kAtOnce;
+}
+
+// `address` answered with an error.
+Task<DistSender::Next> DistSender::Refused(const Context& ctx, Try& t, std::string address, v1::BatchResponse response, v1::BatchResponse* answer) {
+  const v1::Error& error = response.error();
+  switch (error.detail_case()) {
+    case v1::Error::kNotLeaseholder:
+      co_return co_await FollowHint(ctx, t, std::move(address), error.not_leaseholder());
+    case v1::Error::kUnavailable:
+      t.at_least = std::chrono::microseconds(error.unavailable().retry_after_us());
+      t.candidates.Advance();
+      co_return Next::kBackOff;
+    case v1::Error::kAmbiguous:
+      t.trouble.ambiguous = true;
+      if (IsReplaySafe(t.batch)) co_return Next::kBackOff;
+      *answer = std::move(response);
+      co_return Next::kIsAnswer;
+    case v1::Error::kRangeMismatch:
+      co_return NotThere(t, error.range_mismatch());
+    default:
+      *answer = t.trouble.ambiguous && t.commits ? GiveUp(t.batch, t.trouble, absl::UnknownError(error.message())) : std::move(response);
+      co_return Next::kIsAnswer;
+  }
+}
+
+Task<DistSender::Next> DistSender::FollowHint(const Context& ctx, Try& t, std::string address, v1::Error::NotLeaseholder hint) {
+  cache_.SetAddress(hint.leaseholder_node(), hint.leaseholder_address());
+  const std::string named = hint.leaseholder_node() != 0 ? cache_.Address(hint.leaseholder_node()) : std::string();
+  if (named.empty() || named == address) {
+    cache_.ForgetLeaseholder(t.range.range_id());
+    co_return t.candidates.Advance() ? Next::kBackOff : Next::kAtOnce;
+  }
+  if (IsSilent(named) && !co_await IsBack(ctx, named, RoutingKey(t.batch.requests(0), t.batch.header()))) {
+    // Others will lead soon.
+    t.candidates.Advance();
+    co_return Next::kBackOff;
+  }
+  cache_.SetLeaseholder(t.range.range_id(), hint.leaseholder_node());
+  t.candidates.GoTo(named);
+  co_return ++t.hops % 3 == 0 ? Next::kBackOff : Next::kAtOnce;  // they point at each other while a leader is found
+}
+
+DistSender::Next DistSender::NotThere(Try& t, const v1::Error::RangeMismatch& mismatch) {
+  // It is not there (any more), and nobody else is named: the other replicas may still be where they were.
+  cache_.ForgetLeaseholder(t.range.range_id());
+  if (mismatch.current().empty() && ++t.not_there < t.candidates.size()) {
+    t.candidates.Advance();
+    return Next::kAtOnce;
+  }
+  const std::string key = RoutingKey(t.batch.requests(0), t.batch.header());
+  cache_.Evict(key);
+  for (const auto& current : mismatch.current()) Learn(current);
+  // Where range 1 is nobody can look up: another node may know.
+  const v1::RangeDescriptor* now = Known(key);
+  if (t.range.range_id() == keys::kMetaRange && now == &meta_range_ && now->generation() <= t.range.generation()) {
+    t.candidates.Advance();
+    return Next::kBackOff;
+  }
+  return Next::kReroute;
 }
 
 Task<v1::BatchResponse> DistSender::Send(const Context& ctx, v1::BatchRequest batch) {

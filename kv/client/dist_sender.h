@@ -76,9 +76,17 @@ class DistSender : public Sender {
     v1::BatchResponse response;
   };
 
+  // What comes after one call.
+  enum class Next { kAtOnce, kBackOff, kReroute, kIsAnswer };
+  struct Try;
+
   // `commits`: the batch is a commit, or a piece of one.
   Task<v1::BatchResponse> SendPiece(const Context& ctx, v1::BatchRequest batch, bool commits);
   Task<RangeResult> SendToRange(const Context& ctx, const v1::RangeDescriptor& range, v1::BatchRequest& batch, bool commits, Trouble& trouble);
+  Next NotServed(const Context& ctx, Try& t, const CallResult& call, const std::string& address, Duration took, v1::BatchResponse* answer);
+  Task<Next> Refused(const Context& ctx, Try& t, std::string address, v1::BatchResponse response, v1::BatchResponse* answer);
+  Task<Next> FollowHint(const Context& ctx, Try& t, std::string address, v1::Error::NotLeaseholder hint);
+  Next NotThere(Try& t, const v1::Error::RangeMismatch& mismatch);
   Task<v1::BatchResponse> SendSplit(const Context& ctx, v1::BatchRequest batch, bool commits);
   Task<v1::BatchResponse> SendInOrder(const Context& ctx, const v1::BatchRequest& batch, std::vector<BatchPiece> pieces);
   Task<v1::BatchResponse> SendSideBySide(const Context& ctx, const v1::BatchRequest& batch, std::vector<BatchPiece> pieces, bool commits);
