@@ -85,7 +85,7 @@ class Node::Impl : private BatchExecutor, private SystemLeadership, private Node
         term_(database_.get(), [this] { return LeaseSequence(keys::kSystemRange); }),
         tenants_(database_.get(), &term_, runtime.clock),
         gate_([this](const Context& read, TenantId id) { return tenants_.GetById(read, id); }),
-        admission_(runtime.executor, &metrics_, {}, [this] { return store_.started() ? store_.engine().figures().write_pressure : 0; }),
+        admission_(runtime.executor, &metrics_, {}, [this] { return store_.WritePressure(); }),
         batches_(this, &gate_, &admission_, &denials_, &metrics_),
         tenant_service_(&tenants_, &term_, this, transport),
         watch_(this, transport, OwnAddress(options_), &gate_),

@@ -58,6 +58,7 @@ void RegisterState(Registrar& r) {
   r.Level("insula_kv_state_table_bytes", "Size of the state engine's files.", [](Store& s) { return Number(s.engine().figures().table_bytes); });
   r.Level("insula_kv_state_level0_files", "Files of the state engine that no compaction has taken in yet.", [](Store& s) { return Number(s.engine().figures().level0_files); });
   r.Level("insula_kv_state_pending_compaction_bytes", "Bytes that compactions are behind.", [](Store& s) { return Number(s.engine().figures().pending_compaction_bytes); });
+  r.Level("insula_kv_write_pressure", "How near the disks that this store's leases write to are to holding writes back: at 1 one of them does.", [](Store& s) { return s.WritePressure(); });
   r.Level("insula_kv_state_running_compactions", "Compactions under way.", [](Store& s) { return Number(s.engine().figures().running_compactions); });
   r.Level("insula_kv_state_stalled", "1 while the state engine holds back writes.", [](Store& s) { return s.engine().figures().stalled ? 1.0 : 0.0; });
   r.Count("insula_kv_state_stalls_total", "Times that the state engine slowed down or stopped writes.", [](Store& s) { return Number(s.engine().figures().stalls); });

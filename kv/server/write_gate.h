@@ -1,4 +1,5 @@
-// How much tenants may write while the disk of this node's store does not keep up.
+// How much tenants may write while a disk that they write to does not keep up: that of this node's store, or of one with replicas of what is
+// written here (Store::WritePressure).
 //
 //   pressure   0 ───── 0.25 ───── 0.5 ─────────────── 1
 //              nothing is held back                    the engine itself holds back every write, and with it the loop: consensus,

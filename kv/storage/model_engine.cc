@@ -195,6 +195,7 @@ class ModelEngine : public Engine {
     co_return absl::OkStatus();
   }
   uint64_t unflushed_bytes() const override { return unflushed_bytes_; }
+  EngineFigures figures() const override { return {.write_pressure = disk_->write_pressure}; }
   absl::Status health() override { return absl::OkStatus(); }
   uint64_t ApproximateSize(std::string_view start, std::string_view end) override {
     uint64_t total = 0;

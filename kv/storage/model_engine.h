@@ -35,6 +35,7 @@ struct ModelDisk {
   std::deque<WriteBatch> unflushed;  // in the order written
   uint32_t format_version = 0;       // 0: never opened
   bool full = false;                 // flushes fail with kResourceExhausted
+  double write_pressure = 0;         // what its engine says of it (EngineFigures)
 };
 
 struct ModelOptions {

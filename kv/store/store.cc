@@ -114,6 +114,7 @@ void Store::Wrote(RaftGroup* group) {
   comparisons_.Wrote(group->range_id());
   writes_.Add(runtime_.executor->Now());
   if (group->holds_lease()) {
+    for (const auto& replica : group->descriptor().replicas()) written_to_[replica.store_id()] = runtime_.executor->Now();
     splits_.Look(*group);
     merges_.Look(*group);
   }

@@ -112,6 +112,9 @@ class Store : private RangeLifecycle, private PlacedRanges {
   // Gives all leases away and takes none, or does so no more. For this run only.
   void SetDraining(bool draining);
   bool draining() const { return draining_; }
+  // How near the disks are to holding writes back that this store, as leaseholder, has written to within the last second: the highest of
+  // what their stores say, and its own. From 0; at 1 one of them holds writes back, and all that its loop serves with them.
+  double WritePressure() const;
 
   const StoreIdent& ident() const { return ident_; }
   HybridClock& clock() { return clock_; }
@@ -276,6 +279,7 @@ class Store : private RangeLifecycle, private PlacedRanges {
   MergeQueue merges_;
   Own own_;
   DecayedRate writes_;                                             // entries applied here that write, of all ranges
+  std::map<StoreId, MonoTime> written_to_;                         // where what this store leads was written last, by store
   StorePool pool_;
   ReplicateQueue replicate_;
   uint64_t presplit_seen_ = 0;                                     // applied index of the system range at the last look

@@ -10,6 +10,7 @@ namespace insula::kv {
 namespace {
 
 constexpr size_t kMostStoppedSaid = 64;
+constexpr Duration kWrittenLately = std::chrono::seconds(1);
 
 double Floor(double rate) { return rate < kLeastRate ? 0 : rate; }
 
@@ -31,6 +32,7 @@ void Store::StartPlacement() {
   for (const auto& [range, group] : multiraft_.groups()) {
     for (const auto& r : group->descriptor().replicas()) pool_.Meet(r.node_id(), r.store_id());
   }
+  pool_.SetWritePressure([this] { return engine_->figures().write_pressure; });
   replicate_.SetReplicas(std::max(3, static_cast<int>(ident_.members.size())));
   tasks_.Spawn(replicate_.Run(tasks_.ctx()));
 }
@@ -79,6 +81,16 @@ bool Store::TakesReplicas(StoreId store) {
   const placement::ClusterView cluster = pool_.View();
   const placement::StoreView* s = cluster.Find(store);
   return s != nullptr && s->liveness == placement::Liveness::kLive && s->state == v1::NODE_ACTIVE;
+}
+
+double Store::WritePressure() const {
+  if (!started_) return 0;
+  double highest = pool_.WritePressureOf(options_.store_id);
+  const MonoTime now = runtime_.executor->Now();
+  for (const auto& [store, at] : written_to_) {
+    if (now - at < kWrittenLately) highest = std::max(highest, pool_.WritePressureOf(store));
+  }
+  return highest;
 }
 
 void Store::FillLoad(v1::StoreLoad* load) {

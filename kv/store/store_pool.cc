@@ -14,6 +14,9 @@ constexpr Duration kOwnFor = std::chrono::seconds(1);  // how long what was coun
 constexpr double kDriftShare = 0.05;
 constexpr double kDriftRanges = 1, kDriftBytes = 64 << 20, kDriftPerSecond = 50;
 
+// From here on a disk's pressure is news with each heartbeat; it is less than what opens a gate (kv/server/write_gate.h).
+constexpr double kPressed = 0.2;
+
 // How long rates take to follow by half (kv/replica/range_load.h), and when what is still missing does not matter.
 constexpr double kHalfLifeSeconds = 10, kForgetMovedSeconds = 60;
 // A deadline noticed later than this was slept through: whoever slept has not watched.
@@ -145,10 +148,20 @@ void StorePool::RefreshOwn() {
 const v1::StoreLoad* StorePool::LoadFor(StoreId to) {
   const MonoTime now = executor_->Now();
   Said& said = said_[to];
-  if (said.version == say_version_ && now - said.at < options_.say_every) return nullptr;
+  const double pressure = pressure_();
+  const bool pressed = pressure >= kPressed;
+  if (said.version == say_version_ && !pressed && !said.pressed && now - said.at < options_.say_every) return nullptr;
   RefreshOwn();
-  said = {.at = now, .version = say_version_};
+  own_load_.set_write_pressure(pressure);
+  said = {.at = now, .version = say_version_, .pressed = pressed};
   return &own_load_;
+}
+
+double StorePool::WritePressureOf(StoreId store) const {
+  if (store == self_) return pressure_();
+  auto it = entries_.find(store);
+  if (it == entries_.end() || it->second.silent_since || executor_->Now() - it->second.heard > 2 * options_.say_every) return 0;
+  return it->second.load.write_pressure();
 }
 
 const v1::StoreLoad* StorePool::Load(StoreId store) {

@@ -6,7 +6,7 @@
 //                                               └─► LoadFor(peer): goes along with the next heartbeat
 //
 // Nothing is sent for its own sake: a load goes along with heartbeats every few seconds, or with the next one when this store's state
-// changed. Figures older than `fresh_for` do not count.
+// changed, or with each one while its disk does not keep up. Figures older than `fresh_for` do not count.
 //
 // Invariants:
 //   V1  A store is dead only after it was silent, without a break and while this store was watching, for `dead_after`.
@@ -45,6 +45,9 @@ class StorePool {
   StorePool(Executor* executor, StoreId self, StorePoolOptions options, std::function<void(v1::StoreLoad*)> own, std::function<bool(StoreId)> hears)
       : executor_(executor), self_(self), options_(options), own_(std::move(own)), hears_(std::move(hears)) {}
 
+  // How near this store's disk is to holding writes back (storage::EngineFigures). Asked with each heartbeat.
+  void SetWritePressure(std::function<double()> pressure) { pressure_ = std::move(pressure); }
+
   StoreId self() const { return self_; }
 
   // -- Input --
@@ -68,6 +71,8 @@ class StorePool {
   // The last load heard of `store`, or null. This store's own is made anew.
   const v1::StoreLoad* Load(StoreId store);
   placement::Liveness LivenessOf(StoreId store) const;
+  // How near the disk of `store` is to holding writes back, as it said of late; 0: not known, or nothing is heard of it.
+  double WritePressureOf(StoreId store) const;
   // Raised whenever there may be something to do: a store died, came, changed its state; or what stores carry is noticeably other than
   // when MarkSeen was last called.
   uint64_t urgent() const { return urgent_; }
@@ -100,6 +105,7 @@ class StorePool {
   struct Said {
     MonoTime at{};
     uint64_t version = 0;
+    bool pressed = false;
   };
   void Urgent();
   void TakeFigures(const v1::StoreLoad& load, placement::StoreView* view) const;
@@ -111,6 +117,7 @@ class StorePool {
   const StorePoolOptions options_;
   const std::function<void(v1::StoreLoad*)> own_;
   const std::function<bool(StoreId)> hears_;
+  std::function<double()> pressure_ = [] { return 0.0; };
   std::map<StoreId, Entry> entries_;
   std::map<StoreId, Said> said_;
   v1::StoreLoad own_load_;

@@ -101,6 +101,8 @@ class SimCluster {
   void RestartGhost();
   // The state engine's part of a full disk.
   void SetFull(int i, bool full);
+  // What the state engine says of its disk (not RocksDB).
+  void SetWritePressure(int i, double pressure) { hosts_[static_cast<size_t>(i)].disk.write_pressure = pressure; }
   // From now on the node may refuse to start for good: its disk was damaged.
   void MarkDamaged(int i) { hosts_[static_cast<size_t>(i)].damaged = true; }
   bool damaged(int i) const { return hosts_[static_cast<size_t>(i)].damaged; }

@@ -102,5 +102,46 @@ TEST(NodeMetrics, MoveWhenSomethingHappens) {
   EXPECT_GE(after.at("insula_kv_evaluations_total"), after.at("insula_kv_raft_proposals_total") / 2);
 }
 
+double WritePressureAt(SimCluster& cluster, int node) {
+  const std::string text = cluster.Metrics(node), name = "\ninsula_kv_write_pressure ";
+  const size_t at = text.find(name);
+  return at == std::string::npos ? -1 : std::atof(text.c_str() + at + name.size());
+}
+
+// What a leaseholder lets tenants write goes by the disks of all replicas (kv/server/write_gate.h).
+TEST(NodeMetrics, ADiskThatDoesNotKeepUpIsHeardOfWhereItIsWrittenTo) {
+  ClusterOptions options;
+  options.seed = 2;
+  SimCluster cluster(options);
+  ASSERT_TRUE(cluster.Start().ok());
+  auto write_for = [&](Duration time) {
+    const MonoTime until = cluster.sim().now() + time;
+    for (int i = 0; cluster.sim().now() < until; ++i) {
+      auto put = [&](Context ctx) -> Task<absl::Status> {
+        auto txn = cluster.database()->Begin({});
+        txn->Put(Key(0), StrCat(i));
+        co_return co_await txn->Commit(ctx);
+      };
+      ASSERT_TRUE(cluster.sim().Run(cluster.client(), put, 10s).ok());
+    }
+  };
+  write_for(1s);
+  const int leader = cluster.LeaderOf(Key(0));
+  ASSERT_GE(leader, 0);
+  const int pressed = (leader + 1) % SimCluster::kNodes;
+  EXPECT_EQ(WritePressureAt(cluster, leader), 0);
+  cluster.SetWritePressure(pressed, 0.9);
+  write_for(2s);
+  EXPECT_EQ(WritePressureAt(cluster, leader), 0.9);
+  EXPECT_EQ(WritePressureAt(cluster, pressed), 0.9);
+  cluster.SetWritePressure(pressed, 0);
+  write_for(2s);
+  EXPECT_EQ(WritePressureAt(cluster, leader), 0);
+  cluster.SetWritePressure(pressed, 0.9);
+  cluster.Crash(pressed);
+  write_for(10s);
+  EXPECT_EQ(WritePressureAt(cluster, leader), 0) << "nobody waits for one that is gone";
+}
+
 }  // namespace
 }  // namespace insula::simtest
