@@ -118,8 +118,8 @@ TEST_F(SplitQueueTest, TheSystemRangeIsCutBehindItsCounters) {
 }
 
 TEST_F(SplitQueueTest, MetaRangesAreCutAndRangeOneKeepsWhatTheyAreFoundBy) {
-  for (uint64_t i = 0; i < 120; ++i) {
-    v1::BatchResponse split = loop_.Run(db_->sender().Send(loop_.ctx(), SplitBatch(Key(i * 37 % 120))));
+  for (uint64_t i = 0; i < 240; ++i) {
+    v1::BatchResponse split = loop_.Run(db_->sender().Send(loop_.ctx(), SplitBatch(Key(i * 37 % 240))));
     ASSERT_FALSE(split.has_error()) << split.ShortDebugString();
   }
   loop_.RunFor(1min);
@@ -129,7 +129,7 @@ TEST_F(SplitQueueTest, MetaRangesAreCutAndRangeOneKeepsWhatTheyAreFoundBy) {
   EXPECT_NE(cluster_.group_of(keys::Meta2Key("")).range_id(), keys::kMetaRange);
   EXPECT_EQ(cluster_.pending_addresses(), 0u);
   auto fresh = cluster_.NewDatabase();
-  for (uint64_t i = 0; i < 120; ++i) {
+  for (uint64_t i = 0; i < 240; ++i) {
     auto found = loop_.Run(fresh->sender().Locate(loop_.ctx(), Key(i) + "x"));
     ASSERT_TRUE(found.ok()) << found.status();
     EXPECT_EQ(found->start_key(), Key(i));
