@@ -100,11 +100,12 @@ Task<absl::StatusOr<kpb::NodeRecord>> NodeAdmin::SetState(const Context& ctx, ui
 template <typename Response, typename Request>
 Task<absl::Status> NodeAdmin::Stream(const Context& ctx, std::string address, std::string method, const Request& request, std::function<void(const Response&)> each) {
   CO_ASSIGN_OR_RETURN(auto stream, co_await transport_->Open(ctx, std::move(address), std::move(method)));
-  CO_RETURN_IF_ERROR(co_await stream->Send(ctx, request.SerializeAsString()));
-  CO_RETURN_IF_ERROR(co_await stream->CloseSend(ctx));
-  while (true) {
+  // A failed send says less than what the node ended with: it may have said everything before our end of the stream was closed.
+  absl::Status sent = co_await stream->Send(ctx, request.SerializeAsString());
+  if (sent.ok()) sent = co_await stream->CloseSend(ctx);
+  for (bool answered = false;; answered = true) {
     CO_ASSIGN_OR_RETURN(auto message, co_await stream->Receive(ctx));
-    if (!message) co_return absl::OkStatus();
+    if (!message) co_return answered ? absl::OkStatus() : sent;
     Response response;
     if (!response.ParseFromString(*message)) co_return absl::InternalError("the node's answer does not parse");
     each(response);
