@@ -35,6 +35,12 @@ void Raft::Hup(Campaign kind) {
     LogLine(LogLevel::kInfo, id_, " cannot campaign before it has applied ", start_commit_);
     return;
   }
+  // Whoever is asked for (a lease) at the very moment would take the leadership from the one that it has just helped to it: the former leader
+  // after a transfer, above all.
+  if (liveness_ && kind != Campaign::kTransfer && vote_ != kNone && vote_ != id_ && lead_ == kNone && election_elapsed_ < heartbeat_timeout_) {
+    LogLine(LogLevel::kInfo, id_, " has just voted for ", vote_, " at term ", term_, " and waits for it");
+    return;
+  }
   if (Bound()) {
     LogLine(LogLevel::kInfo, id_, " cannot campaign while bound to ", bond_.lead);
     TellLeaderOfBond();
