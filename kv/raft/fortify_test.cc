@@ -248,6 +248,23 @@ TEST_F(FortifyTest, F5ATransferTakesOneRoundAndEndsTheLeaseAtOnce) {
   EXPECT_GE(g_[3].lease_floor(), 4000u);
 }
 
+// Clients ask the former leader first, and so it wants the lease back before it has heard of the one that it voted for.
+TEST_F(FortifyTest, WhoeverHasJustVotedForAnotherDoesNotCampaignAtOnce) {
+  g_.Elect(1);
+  g_[1].TransferLeader(3);
+  g_.drop = [](const Message& m) { return m.to == 1 && m.type != MessageType::kVote; };
+  g_.Settle();
+  ASSERT_EQ(g_.Leader(), 3u);
+  const uint64_t term = g_.raft(3).term();
+  ASSERT_EQ(g_.raft(1).term(), term);
+  (void)g_[1].Campaign();
+  EXPECT_EQ(g_.raft(1).state(), StateType::kFollower);
+  // The new leader may be lost.
+  for (int i = 0; i < Config().heartbeat_tick; ++i) g_[1].Tick();
+  (void)g_[1].Campaign();
+  EXPECT_EQ(g_.raft(1).state(), StateType::kPreCandidate);
+}
+
 TEST_F(FortifyTest, F5ATransferOfAnEarlierTermReleasesNobody) {
   g_.Elect(1);
   const uint64_t term = g_.raft(1).term();

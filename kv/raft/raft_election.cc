@@ -36,8 +36,9 @@ void Raft::Hup(Campaign kind) {
     return;
   }
   // Whoever is asked for (a lease) at the very moment would take the leadership from the one that it has just helped to it: the former leader
-  // after a transfer, above all.
-  if (liveness_ && kind != Campaign::kTransfer && vote_ != kNone && vote_ != id_ && lead_ == kNone && election_elapsed_ < heartbeat_timeout_) {
+  // after a transfer, above all. Once it has an entry of this term, that one was heard of.
+  const bool awaits = vote_ != kNone && vote_ != id_ && lead_ == kNone && log_.LastId().term < term_;
+  if (liveness_ && kind != Campaign::kTransfer && awaits && election_elapsed_ < heartbeat_timeout_) {
     LogLine(LogLevel::kInfo, id_, " has just voted for ", vote_, " at term ", term_, " and waits for it");
     return;
   }
