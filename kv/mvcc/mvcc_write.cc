@@ -122,7 +122,7 @@ class KeyWriter {
     std::vector<FoundLock> foreign;
     for (LockHolder& holder : record_.holders) {
       if (params_.txn != nullptr && holder.txn.id() == params_.txn->meta().id()) {
-        IsOwn(holder);
+        TakeOwn(holder);
       } else {
         foreign.push_back({std::string(key_), holder});
       }
@@ -135,7 +135,7 @@ class KeyWriter {
     return Outcome::Ok();
   }
 
-  void IsOwn(LockHolder& holder) {
+  void TakeOwn(LockHolder& holder) {
     own_ = &holder;
     if (params_.began != nullptr) *params_.began = std::min(*params_.began, Timestamp{holder.txn.min_ts()});
   }
@@ -255,7 +255,7 @@ Outcome KeyWriter::Lock(LockStrength strength) {
   std::vector<FoundLock> foreign;
   for (LockHolder& holder : record_.holders) {
     if (holder.txn.id() == params_.txn->meta().id()) {
-      IsOwn(holder);
+      TakeOwn(holder);
     } else if (strength == LockStrength::kExclusive || holder.strength == LockStrength::kExclusive) {
       foreign.push_back({std::string(key_), holder});
     }

@@ -7,20 +7,16 @@
 #include <vector>
 
 #include "base/encoding/ordered.h"
-#include "base/hlc/hlc.h"
 #include "base/runtime/random.h"
 #include "base/strings.h"
-#include "kv/api/testing/test_loop.h"
 #include "kv/mvcc/mvcc.h"
-#include "kv/replica/replica.h"
-#include "kv/replica/testing/local_group.h"
+#include "kv/replica/testing/replica_fixture.h"
 #include "kv/storage/data_key.h"
-#include "kv/storage/model_engine.h"
 
 namespace insula::kv {
 namespace {
 
-constexpr char kStart[] = "\xfe", kEnd[] = "\xfe\xff";
+constexpr char kStart[] = "\xfe";
 
 std::string K(std::string_view name) { return StrCat(kStart, name); }
 std::string Counter(int64_t v) {
@@ -29,32 +25,8 @@ std::string Counter(int64_t v) {
   return out;
 }
 
-class BatchOrderTest : public testing::Test, private Sender {
+class BatchOrderTest : public ReplicaFixture {
  protected:
-  BatchOrderTest() {
-    engine_ = *storage::OpenModelEngine(&random_, &disk_);
-    v1::RangeDescriptor range;
-    range.set_version(1);
-    range.set_range_id(7);
-    range.set_start_key(kStart);
-    range.set_end_key(kEnd);
-    group_ = std::make_unique<LocalGroup>(range, engine_.get(), &clock_);
-    group_->set_state_machine(MakeReplica(group_.get(), {.executor = &loop_, .sender = this}));
-    replica_ = ReplicaOf(*group_);
-  }
-  ~BatchOrderTest() override {
-    loop_.RunUntilIdle();
-    replica_.reset();
-    group_.reset();
-  }
-  Task<v1::BatchResponse> Send(const Context& ctx, v1::BatchRequest batch) override { return replica_->Execute(ctx, std::move(batch)); }
-
-  v1::BatchRequest Batch() {
-    v1::BatchRequest batch;
-    batch.mutable_header()->set_version(1);
-    batch.mutable_header()->set_range_id(7);
-    return batch;
-  }
   v1::BatchRequest InTxn(std::string name, v1::Isolation isolation) {
     v1::BatchRequest batch = Batch();
     v1::TxnMeta* meta = batch.mutable_header()->mutable_txn()->mutable_meta();
@@ -66,8 +38,6 @@ class BatchOrderTest : public testing::Test, private Sender {
     batch.mutable_header()->set_can_forward_read_ts(true);
     return batch;
   }
-  v1::BatchResponse Run(v1::BatchRequest batch) { return loop_.Run(replica_->Execute(loop_.ctx(), std::move(batch))); }
-
   static void AddPut(v1::BatchRequest& batch, std::string key, std::string value) {
     auto* put = batch.add_requests()->mutable_put();
     put->set_key(std::move(key));
@@ -97,14 +67,6 @@ class BatchOrderTest : public testing::Test, private Sender {
     EXPECT_EQ(want, have) << "statistics";
     return out;
   }
-
-  TestLoop loop_;
-  SeededRandom random_{1};
-  storage::ModelDisk disk_;
-  std::unique_ptr<storage::Engine> engine_;
-  HybridClock clock_{&loop_.clock(), kDefaultMaxOffset};
-  std::unique_ptr<LocalGroup> group_;
-  std::shared_ptr<Replica> replica_;
 };
 
 TEST_F(BatchOrderTest, TheLastWriteOfAKeyWinsAndLeavesOneVersion) {
