@@ -54,13 +54,22 @@ void LogEngine::Append(LogBatch batch, Done done) {
     if (done) runtime_.executor->Post([done = std::move(done), why = failure_]() mutable { done(why); });
     return;
   }
-  queue_.push_back({std::move(batch), std::move(done)});
+  queue_.push_back({std::move(batch), std::move(done), /*urgent=*/true});
+  ++appends_;
   urgent_ = true;
   work_.NotifyAll();
 }
 
+void LogEngine::AfterAppended(Done done) {
+  if (failure_.ok() && durable_appends_ < appends_) {
+    after_.push_back({appends_, std::move(done)});
+    return;
+  }
+  runtime_.executor->Post([done = std::move(done), how = failure_]() mutable { done(how); });
+}
+
 void LogEngine::AppendLazily(LogBatch batch) {
-  if (failure_.ok() && !batch.empty()) queue_.push_back({std::move(batch), nullptr});
+  if (failure_.ok() && !batch.empty()) queue_.push_back({std::move(batch), nullptr, /*urgent=*/false});
 }
 
 Task<absl::Status> LogEngine::AppendAndWait(Context ctx, LogBatch batch) {
@@ -158,6 +167,7 @@ Task<void> LogEngine::Writer() {
         queue_.pop_front();
         if (p.done) p.done(failure_);
       }
+      for (After& a : std::exchange(after_, {})) a.done(failure_);
       if (on_failure_) std::exchange(on_failure_, nullptr)(failure_);
       co_return;
     }
@@ -184,8 +194,14 @@ Task<void> LogEngine::Writer() {
         urgent_ = true;
       }
     }
+    for (const Pending& p : taken) durable_appends_ += p.urgent ? 1 : 0;
     for (Pending& p : taken) {
       if (p.done) p.done(absl::OkStatus());
+    }
+    while (!after_.empty() && after_.front().appends <= durable_appends_) {
+      After after = std::move(after_.front());
+      after_.pop_front();
+      after.done(absl::OkStatus());
     }
   }
 }

@@ -121,6 +121,8 @@ class LogEngine {
   void Append(LogBatch batch, Done done);
   // Queues it without hurry: it goes along with the next write that somebody waits for.
   void AppendLazily(LogBatch batch);
+  // `done` is called once everything that Append was given so far is durable, or has failed for good: soon, if it is. Makes no write.
+  void AfterAppended(Done done);
   // Until durable. If the context ends first, the batch may or may not become durable.
   Task<absl::Status> AppendAndWait(Context ctx, LogBatch batch);
   bool disk_full() const { return full_; }
@@ -187,6 +189,11 @@ class LogEngine {
   };
   struct Pending {
     LogBatch batch;
+    Done done;
+    bool urgent = false;  // Append's
+  };
+  struct After {
+    uint64_t appends = 0;  // that have to be durable
     Done done;
   };
   struct CacheSlot {
@@ -260,6 +267,9 @@ class LogEngine {
 
   std::deque<Pending> queue_;
   bool urgent_ = false;
+  uint64_t appends_ = 0;          // calls of Append
+  uint64_t durable_appends_ = 0;  // of them
+  std::deque<After> after_;
   Condition work_;
   bool full_ = false;
   absl::Status failure_;

@@ -171,6 +171,45 @@ TEST_F(LogTest, OneSyncCarriesAllRangesThatAreReady) {
   EXPECT_EQ(log_->stats().batches, static_cast<uint64_t>(kRanges));
 }
 
+TEST_F(LogTest, WhoWaitsForWhatWasAppendedMakesNoWrite) {
+  Open();
+  std::string order;
+  auto note = [&](const char* what) { return [&order, what](absl::Status s) { order += StrCat(what, s.ok() ? " " : "! "); }; };
+  LogBatch first;
+  first.SetReplica(1, 1);
+  first.AppendEntries(1, {MakeEntry(1, 1, "a")});
+  log_->AfterAppended(note("nothing"));
+  log_->Append(std::move(first), note("first"));
+  LogBatch commit;
+  commit.SetHardState(1, {.term = 1, .vote = 1, .commit = 1});
+  log_->AppendLazily(std::move(commit));
+  log_->AfterAppended(note("behind-first"));
+  EXPECT_EQ(order, "");
+  sim_.RunFor(1s);
+  EXPECT_EQ(order, "nothing first behind-first ");
+  const uint64_t syncs = log_->stats().syncs;
+  LogBatch later;
+  later.SetHardState(1, {.term = 1, .vote = 1, .commit = 2});
+  log_->AppendLazily(std::move(later));
+  log_->AfterAppended(note("nothing-new"));
+  sim_.RunFor(1s);
+  EXPECT_EQ(order, "nothing first behind-first nothing-new ");
+  EXPECT_EQ(log_->stats().syncs, syncs);
+  // Not before one that was appended while the last was being written.
+  order.clear();
+  LogBatch second, third;
+  second.AppendEntries(1, {MakeEntry(2, 1, "b")});
+  third.AppendEntries(1, {MakeEntry(3, 1, "c")});
+  log_->Append(std::move(second), [&](absl::Status s) {
+    order += "second ";
+    log_->Append(std::move(third), note("third"));
+    log_->AfterAppended(note("behind-third"));
+  });
+  log_->AfterAppended(note("behind-second"));
+  sim_.RunFor(1s);
+  EXPECT_EQ(order, "second behind-second third behind-third ");
+}
+
 TEST_F(LogTest, ATornEndIsCutAndReported) {
   bool seen_torn = false;
   for (uint64_t round = 0; round < 60; ++round) {
@@ -289,8 +328,13 @@ TEST_F(LogTest, AWriteErrorMovesToANewSegmentAndTwoEndIt) {
     result = s;
     called = true;
   });
+  int told = 0;
+  log_->AfterAppended([&](absl::Status s) { told += s.ok() ? 0 : 1; });
   ASSERT_TRUE(sim_.RunUntil([&] { return called; }, 10s));
   EXPECT_FALSE(result.ok());
+  log_->AfterAppended([&](absl::Status s) { told += s.ok() ? 0 : 1; });
+  sim_.RunFor(1s);
+  EXPECT_EQ(told, 2);
   EXPECT_FALSE(failure.ok());
   EXPECT_FALSE(log_->failure().ok());
   host_->disk().faults.write_error_chance = 0;

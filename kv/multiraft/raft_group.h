@@ -179,6 +179,7 @@ class RaftGroup final : public RangeGroup, public std::enable_shared_from_this<R
   // raft_group_apply.cc
   void HandleAppend(raft::Message message);
   void DrainAppends();
+  bool PromisesMore(const raft::Message& m);
   Task<void> InstallSnapshot(raft::Message message, std::shared_ptr<StagedSnapshot> staged);
   bool AnnounceEnded(const StagedSnapshot& staged, std::map<RangeId, uint64_t>* ended, LogBatch* batch);
   void ClearSplitOff(StagedSnapshot* staged);
@@ -242,6 +243,8 @@ class RaftGroup final : public RangeGroup, public std::enable_shared_from_this<R
   raft::ConfState conf_applied_;
   Condition apply_idle_;
   std::deque<raft::Message> appends_;
+  std::optional<raft::HardState> promised_;  // as it went into the log last, without a commit index; nullopt: not known
+  bool unsynced_promise_ = false;            // some of that goes along with the next write only
   bool installing_ = false;
   bool ingesting_ = false;
   Condition ingest_ended_;

@@ -34,22 +34,46 @@ void RaftGroup::DrainAppends() {
       installing_ = true;
       CHECK(staged_ != nullptr && staged_->state.applied_index == m.snapshot->metadata.index) << "range " << range_ << ": consensus wants a snapshot that is not here";
       staged_->taken = true;
+      promised_.reset();  // it writes its own hard state
       host_->Spawn(InstallSnapshot(std::move(m), std::exchange(staged_, nullptr)));
       return;
     }
     LogBatch batch;
     batch.AppendEntries(range_, m.entries);
     if (m.term != 0) batch.SetHardState(range_, {.term = m.term, .vote = m.vote, .commit = m.commit, .lead = m.lead, .lead_epoch = m.lead_epoch});
+    const bool promises = PromisesMore(m);
     if (m.responses.empty()) {
+      unsynced_promise_ = promises;
       host_->log().AppendLazily(std::move(batch));
       continue;
     }
-    host_->log().Append(std::move(batch), [weak = weak_from_this(), responses = std::move(m.responses)](absl::Status s) mutable {
+    auto done = [weak = weak_from_this(), responses = std::move(m.responses)](absl::Status s) mutable {
       auto self = weak.lock();
       if (self == nullptr || self->stopped_ || !s.ok()) return;  // a log that failed ends the store
       self->Deliver(std::move(responses));
-    });
+    };
+    unsynced_promise_ = false;
+    if (promises) {
+      host_->log().Append(std::move(batch), std::move(done));
+    } else {
+      host_->log().AppendLazily(std::move(batch));
+      host_->log().AfterAppended(std::move(done));
+    }
   }
+}
+
+// Whether the answers of `m`, or of one that went into the log without hurry before it, promise what is not known to be in the log: entries,
+// a term, a vote, support for a leader. That something is committed promises nothing, except where the change of a configuration waits until
+// it is written down (config.h: S1). So a follower that hears of a commit, and nothing else, answers without a sync.
+bool RaftGroup::PromisesMore(const raft::Message& m) {
+  bool more = unsynced_promise_ || !m.entries.empty();
+  if (m.term != 0) {
+    const raft::HardState promise{.term = m.term, .vote = m.vote, .commit = 0, .lead = m.lead, .lead_epoch = m.lead_epoch};
+    more |= promised_ != promise;
+    promised_ = promise;
+  }
+  for (const raft::Message& answer : m.responses) more |= answer.type == raft::MessageType::kStorageAppendResp && answer.commit != 0;
+  return more;
 }
 
 // --------------------------------------------------------------------------------------------------------------- snapshots

@@ -155,7 +155,8 @@ Message RawNode::AppendResponse(const Ready& rd) const {
     m.log_term = last.term;
   }
   m.snapshot = rd.snapshot;
-  if (raft_->synced_conf_changes()) m.commit = raft_->log().committed();
+  // Else nobody waits for it, and it need not be written down in a hurry.
+  if (raft_->synced_conf_changes() && raft_->log().HasUnsyncedConfChange()) m.commit = raft_->log().committed();
   return m;
 }
 

@@ -331,6 +331,27 @@ TEST_F(StoreTest, TheRightSideOfASplitHasALeaderBeforeAnybodyAsks) {
   EXPECT_TRUE(cluster.sim().RunUntil([&] { return cluster.Read(behind, Key("z")) == "1" && cluster.store(behind)->Find(1000) != nullptr; }, 60s));
 }
 
+// A follower that hears of a commit, and of nothing else, has nothing to sync before it answers.
+TEST_F(StoreTest, AWriteIsSyncedOncePerReplica) {
+  constexpr uint64_t kWrites = 40;
+  TestCluster cluster(44);
+  cluster.StartAll();
+  auto write = [&](uint64_t i) {
+    ASSERT_TRUE(cluster.Write(kRange, Key("z"), StrCat(i)).ok());
+    cluster.sim().RunFor(20ms);
+  };
+  for (uint64_t i = 0; i < 5; ++i) write(i);
+  auto syncs = [&] {
+    uint64_t sum = 0;
+    for (int i = 0; i < 3; ++i) sum += cluster.store(i)->log().stats().syncs;
+    return sum;
+  };
+  const uint64_t before = syncs();
+  for (uint64_t i = 0; i < kWrites; ++i) write(i);
+  EXPECT_GE(syncs() - before, 3 * kWrites);
+  EXPECT_LE(syncs() - before, 3 * kWrites + kWrites / 4) << "and now and then one for liveness";
+}
+
 // Each split is in the range that the one before made: a store that missed them cannot apply the next before it has made that range's replica,
 // and that one's leader is to tell it then, not at its next tick.
 TEST_F(StoreTest, AStoreThatMissedOneSplitAfterTheOtherIsSoonThere) {
