@@ -56,6 +56,8 @@ void RaftGroup::StartConsensus() {
   node_ = std::make_unique<raft::RawNode>(config);
   if (!unreadable_.ok()) return StopUnreadable();
   if (node_->HasReady()) MarkDirty();
+  // What was committed last need not be known any more, and whoever leads sleeps: he is asked. Without that, nobody is woken by a start.
+  if (node_->GreetsLeader() && host_->log().LastIndex(range_) > start_commit_) host_->Wake(this);
 }
 
 void RaftGroup::Stop(const absl::Status& why) {

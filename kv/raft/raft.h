@@ -68,6 +68,7 @@ class Raft {
   bool Promotable() const;
   bool MayCampaign() const;
   bool NeedsTicks() const;
+  bool greets_leader() const { return greets_leader_; }
   // Bound to a leader (fortify.h F1).
   bool Bound() const;
   uint64_t lease_floor() const { return lease_floor_; }

@@ -207,6 +207,7 @@ uint64_t RawNode::LeadSupportUntil() { return raft_->LeadSupportUntil(); }
 uint64_t RawNode::lease_floor() const { return raft_->lease_floor(); }
 bool RawNode::MayCampaign() const { return raft_->MayCampaign(); }
 bool RawNode::NeedsTicks() const { return raft_->NeedsTicks(); }
+bool RawNode::GreetsLeader() const { return raft_->greets_leader(); }
 
 Message RawNode::ReleaseFor(const Message& resp, uint64_t hlc) {
   CHECK(resp.type == MessageType::kFortifyResp) << MessageTypeName(resp.type);

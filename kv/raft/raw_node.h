@@ -160,6 +160,8 @@ class RawNode {
   // bound, a replica without a vote. (When it turns true because support lapsed, an idle group may go on sleeping until
   // it is wanted.)
   bool NeedsTicks() const;
+  // Whether it has been bound to its leader since before the start, and has not heard of it since: that one may sleep.
+  bool GreetsLeader() const;
   // The answer for `fortify_resp`, addressed to a replica that was removed from this store. `hlc` as
   // StoreLivenessView::Hlc.
   static Message ReleaseFor(const Message& fortify_resp, uint64_t hlc);
