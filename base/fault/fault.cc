@@ -10,6 +10,7 @@ namespace {
 constexpr std::array<std::string_view, kMutations> kNames = {
     "skip-fsync",   "read-without-lease", "drop-timestamp-cache", "count-quorum-wrongly", "forget-lock",       "apply-twice", "truncate-early",
     "zombie-writes", "ignore-uncertainty", "skip-refresh",         "forget-rollback",      "lose-abort-marker", "forget-reads",         "answer-early",
+    "forget-data-sync",
 };
 
 constinit Probe* first_probe = nullptr;

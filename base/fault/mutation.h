@@ -28,8 +28,9 @@ enum class Mutation : uint8_t {
   kLoseAbortMarker,     // asking for an outcome does not keep a late commit away
   kForgetReads,         // a new lease does not know what the former one served
   kAnswerEarly,         // a commit is acknowledged before the clock has reached its timestamp
+  kForgetDataSync,      // what was appended to a file is called durable, and is not
 };
-inline constexpr int kMutations = 14;
+inline constexpr int kMutations = 15;
 
 namespace internal {
 inline constinit uint32_t switched_on = 0;

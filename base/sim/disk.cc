@@ -5,6 +5,7 @@
 
 #include "base/async/wait.h"
 #include "base/check.h"
+#include "base/fault/mutation.h"
 #include "base/sim/simulation.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
@@ -266,7 +267,7 @@ class SimAppendFile : public AppendFile {
       }
       end = [outcome, inode = inode_, length = inode_->data.size(), fails, path = path_] {
         if (fails) return outcome->Set(absl::DataLossError(StrCat(path, ": input/output error")));
-        inode->durable = std::max<uint64_t>(inode->durable, length);
+        if (!fault::On(fault::Mutation::kForgetDataSync)) inode->durable = std::max<uint64_t>(inode->durable, length);
         outcome->Set(absl::OkStatus());
       };
     }

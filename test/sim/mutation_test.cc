@@ -56,7 +56,8 @@ INSTANTIATE_TEST_SUITE_P(All, EachMutation,
                                          Hunt{Mutation::kZombieWrites, "tenants", 1}, Hunt{Mutation::kSkipRefresh, "counter", 1}, Hunt{Mutation::kForgetRollback, "levels", 9},
                                          Hunt{Mutation::kLoseAbortMarker, "outcome", 1}, Hunt{Mutation::kReadWithoutLease, "register", 1, "island"},
                                          Hunt{Mutation::kIgnoreUncertainty, "register", 4, "clock skew,reordering,partial partition"},
-                                         Hunt{Mutation::kForgetReads, "append", 3, "lease transfer"}, Hunt{Mutation::kAnswerEarly, "register", 1, "clock skew"}),
+                                         Hunt{Mutation::kForgetReads, "append", 3, "lease transfer"}, Hunt{Mutation::kAnswerEarly, "register", 1, "clock skew"},
+                                         Hunt{Mutation::kForgetDataSync, "bank", 1}),
                          [](const auto& info) {
                            std::string name(fault::NameOf(info.param.mutation));
                            std::replace(name.begin(), name.end(), '-', '_');
