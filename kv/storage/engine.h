@@ -119,6 +119,9 @@ class Engine {
   virtual EngineFigures figures() const { return {}; }
   // OK, or why the engine cannot take writes now (kResourceExhausted: disk full; tried again by itself).
   virtual absl::Status health() = 0;
+  // How many reads have met what the disk does not hold as it was written (kDataLoss): never falls. Reads do not wait: whoever compares
+  // before and after its own sees whether they did. Not what does not parse, for which others may be to blame.
+  virtual uint64_t damage_met() const = 0;
   // Bytes on disk that [start, end) of user keys takes, about.
   virtual uint64_t ApproximateSize(std::string_view start, std::string_view end) = 0;
 };

@@ -233,6 +233,8 @@ TEST(Engine, RocksAgreesWithTheModelOnRandomOperations) {
           EXPECT_EQ(Ask(mw, question + i), Ask(rw, question + i)) << "seed " << seed << " step " << step;
         }
         EXPECT_EQ(mw.ToBatch().bytes(), rw.ToBatch().bytes());
+        EXPECT_GE(rw.bytes() + WriteBatch().bytes().size(), rw.ToBatch().bytes().size());
+        EXPECT_LE(rw.bytes(), rw.ToBatch().bytes().size() + 5 * 16);
         if (testing::Test::HasFailure()) co_return;
       }
       snapshots.clear();
@@ -329,6 +331,53 @@ TEST(Engine, RocksKeepsWhatWasFlushedAndRefusesNewerFormats) {
   ModelDisk disk;
   disk.format_version = 9;
   EXPECT_EQ(OpenModelEngine(&r, &disk).status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST(Engine, WhatTheDiskHasDamagedIsMetAsDamage) {
+  World world;
+  Folder folder;
+  const std::string path = folder.path() + "/db";
+  RunIn(world, [&](Context ctx) -> Task<void> {
+    {
+      auto engine = *OpenRocksEngine(world.executor(), path, Small());
+      WriteBatch batch;
+      for (int i = 0; i < 2000; ++i) batch.Put(ColumnFamily::kData, DataKey(StrCat("k", 10000 + i), Timestamp{5}), std::string(100, static_cast<char>('a' + i % 26)));
+      EXPECT_TRUE(engine->Write(batch).ok());
+      EXPECT_TRUE((co_await engine->Flush(ctx)).ok());
+    }
+    int tables = 0;
+    for (const auto& file : std::filesystem::directory_iterator(path)) {
+      if (file.path().extension() != ".sst" || file.file_size() < 10'000) continue;  // smaller: not the rows
+      std::fstream table(file.path(), std::ios::in | std::ios::out | std::ios::binary);
+      const auto at = static_cast<std::streamoff>(file.file_size() / 3);  // among the rows
+      table.seekg(at);
+      const char byte = static_cast<char>(table.get() ^ 1);
+      table.seekp(at);
+      table.put(byte);
+      ++tables;
+    }
+    EXPECT_GT(tables, 0);
+    auto engine = *OpenRocksEngine(world.executor(), path, Small());
+    auto reader = engine->NewReader();
+    const uint64_t before = engine->damage_met();
+    int found = 0, damaged = 0;
+    for (int i = 0; i < 2000; ++i) {
+      std::string value;
+      auto got = reader->Get(ColumnFamily::kData, DataKey(StrCat("k", 10000 + i), Timestamp{5}), &value);
+      found += got.ok() && *got && value == std::string(100, static_cast<char>('a' + i % 26)) ? 1 : 0;
+      damaged += absl::IsDataLoss(got.status()) ? 1 : 0;
+    }
+    EXPECT_EQ(found + damaged, 2000) << "nothing that is wrong, and nothing is missing";
+    EXPECT_GT(found, 0);
+    EXPECT_GT(damaged, 0);
+    EXPECT_GE(engine->damage_met(), before + static_cast<uint64_t>(damaged));
+    const uint64_t met = engine->damage_met();
+    auto it = reader->NewIterator({.cf = ColumnFamily::kData, .lower = "", .upper = ""});
+    for (it->SeekToFirst(); it->Valid(); it->Next()) {
+    }
+    EXPECT_TRUE(absl::IsDataLoss(it->status())) << it->status();
+    EXPECT_GT(engine->damage_met(), met);
+  });
 }
 
 TEST(Engine, SaysHowNearItIsToHoldingWritesBack) {

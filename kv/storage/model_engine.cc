@@ -1,5 +1,6 @@
 #include "kv/storage/model_engine.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -18,15 +19,22 @@ class ModelEngine;
 // Reads one set of maps. With `generation`, the state must not have moved on since.
 class ModelReader : public Reader {
  public:
-  ModelReader(std::shared_ptr<const ModelMaps> maps, const uint64_t* generation)
-      : maps_(std::move(maps)), generation_(generation), expected_(generation ? *generation : 0) {}
+  ModelReader(std::shared_ptr<const ModelMaps> maps, ModelDisk* disk, const uint64_t* generation)
+      : maps_(std::move(maps)), disk_(disk), generation_(generation), expected_(generation ? *generation : 0) {}
   absl::StatusOr<bool> Get(ColumnFamily cf, std::string_view key, std::string* value) override {
     CheckFresh();
     const ModelMap& map = (*maps_)[static_cast<int>(cf)];
     auto it = map.find(key);
     if (it == map.end()) return false;
+    RETURN_IF_ERROR(Read(cf, key));
     *value = it->second;
     return true;
+  }
+  bool IsDamaged(ColumnFamily cf, const std::string& key) const { return !disk_->damaged.empty() && disk_->damaged.contains({cf, key}); }
+  absl::Status Read(ColumnFamily cf, std::string_view key) const {
+    if (!IsDamaged(cf, std::string(key))) return absl::OkStatus();
+    ++disk_->damage_met;
+    return absl::DataLossError("state engine: a row is damaged");
   }
   std::unique_ptr<Iterator> NewIterator(const IteratorOptions& options) override;
   Iterator& point_iterator() override {
@@ -38,6 +46,7 @@ class ModelReader : public Reader {
  private:
   friend class ModelIterator;
   std::shared_ptr<const ModelMaps> maps_;
+  ModelDisk* disk_;
   const uint64_t* generation_;
   uint64_t expected_;
   std::unique_ptr<Iterator> point_;
@@ -74,16 +83,17 @@ class ModelIterator : public Iterator {
     reader_->CheckFresh();
     Back();
   }
-  bool Valid() const override {
+  bool Valid() const override { return InBounds() && !reader_->IsDamaged(options_.cf, it_->first); }
+  std::string_view key() const override { return it_->first; }
+  std::string_view value() const override { return it_->second; }
+  absl::Status status() const override { return InBounds() ? reader_->Read(options_.cf, it_->first) : absl::OkStatus(); }
+
+ private:
+  bool InBounds() const {
     if (it_ == map_.end()) return false;
     if (!options_.upper.empty() && !map_.key_comp()(it_->first, options_.upper)) return false;
     return options_.lower.empty() || !map_.key_comp()(it_->first, options_.lower);
   }
-  std::string_view key() const override { return it_->first; }
-  std::string_view value() const override { return it_->second; }
-  absl::Status status() const override { return absl::OkStatus(); }
-
- private:
   void Back() { it_ = it_ == map_.begin() ? map_.end() : std::prev(it_); }
   const ModelReader* reader_;
   std::shared_ptr<const ModelMaps> maps_;
@@ -132,6 +142,12 @@ class ModelIngestion : public Ingestion {
     }
     return false;
   }
+  bool Clears(ColumnFamily cf, std::string_view key) const {
+    return std::any_of(spans_.begin(), spans_.end(), [&](const Span& span) {
+      const DataKeyLess less{cf};
+      return span.cf == cf && !less(key, span.start) && less(key, span.end);
+    });
+  }
   void ApplyTo(ModelMaps* maps) const {
     WriteBatch all;
     for (const Span& span : spans_) all.DeleteRange(span.cf, span.start, span.end);
@@ -163,9 +179,9 @@ class ModelEngine : public Engine {
   }
   std::unique_ptr<Reader> NewReader() override {
     // Not a share of the maps: Write need not copy for readers that are caught anyway.
-    return std::make_unique<ModelReader>(std::shared_ptr<const ModelMaps>(std::shared_ptr<void>(), maps_.get()), &generation_);
+    return std::make_unique<ModelReader>(std::shared_ptr<const ModelMaps>(std::shared_ptr<void>(), maps_.get()), disk_, &generation_);
   }
-  std::unique_ptr<Reader> NewSnapshot() override { return std::make_unique<ModelReader>(maps_, nullptr); }
+  std::unique_ptr<Reader> NewSnapshot() override { return std::make_unique<ModelReader>(maps_, disk_, nullptr); }
 
   Task<absl::Status> Flush(const Context& ctx) override {
     uint64_t target = flushed_count_ + disk_->unflushed.size();
@@ -192,9 +208,11 @@ class ModelEngine : public Engine {
     ++generation_;
     ingestion.ApplyTo(maps_.get());
     ingestion.ApplyTo(&disk_->flushed);
+    std::erase_if(disk_->damaged, [&](const auto& row) { return ingestion.Clears(row.first, row.second); });
     co_return absl::OkStatus();
   }
   uint64_t unflushed_bytes() const override { return unflushed_bytes_; }
+  uint64_t damage_met() const override { return disk_->damage_met; }
   EngineFigures figures() const override { return {.write_pressure = disk_->write_pressure}; }
   absl::Status health() override { return absl::OkStatus(); }
   uint64_t ApproximateSize(std::string_view start, std::string_view end) override {

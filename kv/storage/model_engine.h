@@ -12,7 +12,9 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <utility>
 
 #include "base/runtime/random.h"
 #include "base/runtime/time.h"
@@ -35,6 +37,9 @@ struct ModelDisk {
   std::deque<WriteBatch> unflushed;  // in the order written
   uint32_t format_version = 0;       // 0: never opened
   bool full = false;                 // flushes fail with kResourceExhausted
+  // Rows (by column family and key) that cannot be read any more, until something else takes their place; and how often one was met.
+  std::set<std::pair<ColumnFamily, std::string>> damaged;
+  uint64_t damage_met = 0;
   double write_pressure = 0;         // what its engine says of it (EngineFigures)
 };
 

@@ -130,16 +130,23 @@ class MergedIterator : public Iterator {
 
 }  // namespace
 
+constexpr uint64_t kBytesPerChange = 16;  // at most, besides key and value
+
 bool ReadWriter::Less::operator()(std::string_view a, std::string_view b) const { return Compare(cf, a, b) < 0; }
 
 ReadWriter::ReadWriter(std::unique_ptr<Reader> base)
     : base_(std::move(base)), changes_{Changes(Less{ColumnFamily::kData}), Changes(Less{ColumnFamily::kLock}), Changes(Less{ColumnFamily::kRange})} {}
 ReadWriter::~ReadWriter() = default;
 
-void ReadWriter::Put(ColumnFamily cf, std::string_view key, std::string_view value) {
-  changes_[static_cast<int>(cf)].insert_or_assign(std::string(key), std::string(value));
+void ReadWriter::Change(ColumnFamily cf, std::string_view key, std::optional<std::string> value) {
+  auto [it, fresh] = changes_[static_cast<int>(cf)].try_emplace(std::string(key));
+  if (fresh) bytes_ += key.size() + kBytesPerChange;
+  if (it->second) bytes_ -= it->second->size();
+  if (value) bytes_ += value->size();
+  it->second = std::move(value);
 }
-void ReadWriter::Delete(ColumnFamily cf, std::string_view key) { changes_[static_cast<int>(cf)].insert_or_assign(std::string(key), std::nullopt); }
+void ReadWriter::Put(ColumnFamily cf, std::string_view key, std::string_view value) { Change(cf, key, std::string(value)); }
+void ReadWriter::Delete(ColumnFamily cf, std::string_view key) { Change(cf, key, std::nullopt); }
 
 absl::StatusOr<bool> ReadWriter::Get(ColumnFamily cf, std::string_view key, std::string* value) {
   const Changes& changes = changes_[static_cast<int>(cf)];
@@ -207,6 +214,7 @@ void ReadWriter::Clear() {
   point_.reset();
   cleared_.Clear();
   for (Changes& changes : changes_) changes.clear();
+  bytes_ = 0;
 }
 
 }  // namespace insula::kv::storage

@@ -35,6 +35,8 @@ class ReadWriter : public Reader {
   // The changes, in the order of column family and key: the net effect, each key once. Cleared spans come first.
   WriteBatch ToBatch() const;
   bool empty() const;
+  // The size of ToBatch(), or a bit more.
+  uint64_t bytes() const { return bytes_ + cleared_.bytes().size(); }
   // Whether the batch has a change of `user_key`'s versions.
   bool ChangesVersionsOf(std::string_view user_key) const;
   // Whether the batch puts a value at `key`.
@@ -53,7 +55,10 @@ class ReadWriter : public Reader {
  private:
   std::unique_ptr<Reader> base_;
   WriteBatch cleared_;
+  void Change(ColumnFamily cf, std::string_view key, std::optional<std::string> value);
+
   std::array<Changes, kColumnFamilies> changes_;
+  uint64_t bytes_ = 0;  // of their keys and values
   std::unique_ptr<Iterator> point_;
 };
 

@@ -37,11 +37,16 @@ constexpr int kFormatVersion = 1;
 rocksdb::Slice Slice(std::string_view s) { return rocksdb::Slice(s.data(), s.size()); }
 std::string_view View(const rocksdb::Slice& s) { return std::string_view(s.data(), s.size()); }
 
+std::atomic<uint64_t> damage_met_by_any{0};  // engine of the process
+
 absl::Status FromRocks(const rocksdb::Status& s) {
   if (s.ok()) return absl::OkStatus();
   std::string text = StrCat("state engine: ", s.ToString());
   if (s.IsNoSpace()) return absl::ResourceExhaustedError(text);
-  if (s.IsCorruption()) return absl::DataLossError(text);
+  if (s.IsCorruption()) {
+    damage_met_by_any.fetch_add(1, std::memory_order_relaxed);
+    return absl::DataLossError(text);
+  }
   if (s.IsInvalidArgument()) return absl::FailedPreconditionError(text);
   if (s.IsBusy() || s.IsTryAgain() || s.IsTimedOut()) return absl::UnavailableError(text);
   return absl::InternalError(text);
@@ -394,6 +399,7 @@ class RocksEngine : public Engine {
     if (!database_->flushes) TryToResume();
     return no_space ? absl::ResourceExhaustedError("state engine: no space left on the disk") : absl::InternalError("state engine: background work failed");
   }
+  uint64_t damage_met() const override { return damage_met_by_any.load(std::memory_order_relaxed); }
   EngineFigures figures() const override {
     const WorkListener& work = *database_->work;
     EngineFigures out{.flushed_bytes = work.flushed_bytes,
