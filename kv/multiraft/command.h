@@ -46,6 +46,9 @@ struct ReplicaChange {
   v1::RangeDescriptor range;
 };
 
+// Of one command's write set and effects together: as one entry of the log it has to fit into a message.
+inline constexpr size_t kMaxCommandBytes = 36 << 20;
+
 struct Command {
   std::string write_set;    // storage::WriteBatch bytes; empty: none
   mvcc::Stats stats_delta;

@@ -21,6 +21,7 @@ constexpr size_t kMostEarly = 1024;
 // How far a hybrid clock may be ahead of our physical one, in maximum offsets: one for what clocks differ, one for what a transaction that
 // was pushed above uncertain reads was served at, and one for a restart, whose clock starts at the bound of the life before.
 constexpr int64_t kMaxLeadOffsets = 3;
+constexpr Duration kRefusalCounts = std::chrono::seconds(1);  // several heartbeats: whoever refuses our clock says so at each
 
 // Types that may reach a store that has no replica yet: they carry the descriptor.
 bool CarriesDescriptor(raft::MessageType type) {
@@ -45,6 +46,7 @@ absl::Status MultiRaft::Open(storage::Engine* engine, LogEngine* log, RangeLifec
   engine_ = engine;
   log_ = log;
   lifecycle_ = lifecycle;
+  incarnations_.emplace(log);
   truncation_ = std::make_unique<Truncation>(this, options_.truncation);
   ASSIGN_OR_RETURN(liveness_, LivenessDriver::Make(runtime_, options_.store_id, options_.stores, clock_, log, &streams_, options_.metrics,
                                                    [this](const std::set<StoreId>& stores) { OnSupportChanged(stores); }));
@@ -55,7 +57,7 @@ void MultiRaft::Start() {
   started_ = true;
   streams_.SetLoadSource([this](StoreId to) { return lifecycle_->LoadFor(to); });
   liveness_->Start();
-  streams_.Start(this);
+  streams_.Start(this, incarnations_->own());
   snapshots_.Start();
   tasks_.Spawn(ReadyLoop());
   tasks_.Spawn(Ticker());
@@ -79,7 +81,8 @@ void MultiRaft::AddStore(StoreId store) {
 
 void MultiRaft::RemoveStore(StoreId store) {
   if (std::erase(options_.stores, store) == 0) return;
-  clocks_apart_.erase(store);
+  clocks_ahead_.erase(store);
+  clocks_behind_.erase(store);
   liveness_->RemovePeer(store);
 }
 
@@ -264,11 +267,26 @@ bool MultiRaft::IsTooFarAhead(Timestamp t) const {
   return static_cast<int64_t>(t.micros()) - clock_->Physical().time_since_epoch().count() > kMaxLeadOffsets * offset;
 }
 
+bool MultiRaft::IsSameStore(const v1::StoreMessages& messages) {
+  if (messages.refused_incarnation() == incarnations_->own()) {
+    PROBE("a store stopped itself as it is not the one that it was");
+    lifecycle_->Fatal(absl::FailedPreconditionError(
+        StrCat("store ", messages.from_store(), " knows store ", options_.store_id,
+               " by another disk than this one, whose replicas have forgotten what they promised: decommission that node, and let this machine join as a new one")));
+    return false;
+  }
+  if (incarnations_->Accept(messages.from_store(), messages.incarnation())) return true;
+  PROBE("a store that was made anew was refused");
+  LOG_ERROR("messages of a store are refused: it has another disk than the one that was known by its number", {"store", messages.from_store()});
+  streams_.RefuseIncarnation(messages.from_store(), messages.incarnation());
+  return false;
+}
+
 bool MultiRaft::ClockIsSane(const v1::StoreMessages& messages) {
   const int64_t ahead = static_cast<int64_t>(messages.wall_us()) - clock_->Physical().time_since_epoch().count();
   metrics().clock_ahead_seconds[messages.from_store()] = static_cast<double>(ahead) * 1e-6;
   if (ahead <= std::chrono::duration_cast<std::chrono::microseconds>(clock_->max_offset()).count()) {
-    clocks_apart_.erase(messages.from_store());
+    clocks_ahead_.erase(messages.from_store());
     const Timestamp now{messages.now()};
     if (IsTooFarAhead(now)) {
       PROBE("a hybrid clock too far ahead was refused");
@@ -276,22 +294,41 @@ bool MultiRaft::ClockIsSane(const v1::StoreMessages& messages) {
       return false;
     }
     clock_->RaiseTo(now);
+    if (messages.refused_wall_us() != 0) ClockRefused(messages.from_store(), messages.refused_wall_us(), messages.wall_us());
     return true;
   }
   PROBE("a physical clock too far ahead was refused");
   LOG_WARNING("messages of a store are refused: its clock is too far ahead of ours", {"store", messages.from_store()}, {"ahead_us", ahead});
-  clocks_apart_.insert(messages.from_store());
-  // Against one other store nobody knows who is wrong; against most of them it is this one.
-  const size_t others = options_.stores.size() - 1;
-  if (others >= 2 && clocks_apart_.size() * 2 > others) {
-    PROBE("a node stopped itself for its clock");
-    lifecycle_->Fatal(absl::FailedPreconditionError("this node's clock is further than the maximum offset from those of most other stores: check the time synchronisation"));
-  }
+  streams_.RefuseClock(messages.from_store(), messages.wall_us());
+  clocks_ahead_.insert(messages.from_store());
+  StopIfClockIsWrong();
   return false;
 }
 
+// A message alone does not say that the other's clock is behind: it may have been long on its way. An answer does: it was sent after what it
+// answers, so if its clock shows less than ours showed then, less the maximum offset, the clocks are that far apart.
+void MultiRaft::ClockRefused(StoreId by, uint64_t our_wall_us, uint64_t its_wall_us) {
+  const uint64_t offset = static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(clock_->max_offset()).count());
+  const bool is_past = our_wall_us <= static_cast<uint64_t>(clock_->Physical().time_since_epoch().count());  // it was not set back meanwhile
+  if (!is_past || its_wall_us + offset >= our_wall_us) return;
+  LOG_WARNING("a store refuses our messages: our clock is too far ahead of its", {"store", by}, {"ahead_us_at_least", our_wall_us - its_wall_us});
+  clocks_behind_[by] = runtime_.executor->Now();
+  StopIfClockIsWrong();
+}
+
+// Against one other store, or half of all, nobody knows who is wrong; against most of them it is this one.
+void MultiRaft::StopIfClockIsWrong() {
+  const MonoTime now = runtime_.executor->Now();
+  std::erase_if(clocks_behind_, [now](const auto& said) { return now - said.second > kRefusalCounts; });
+  std::set<StoreId> apart = clocks_ahead_;
+  for (const auto& [store, at] : clocks_behind_) apart.insert(store);
+  if (options_.stores.size() < 3 || apart.size() * 2 <= options_.stores.size()) return;
+  PROBE("a node stopped itself for its clock");
+  lifecycle_->Fatal(absl::FailedPreconditionError("this node's clock is further than the maximum offset from those of most other stores: check the time synchronisation"));
+}
+
 void MultiRaft::ReceiveMessages(v1::StoreMessages messages) {
-  if (!started_ || !ClockIsSane(messages)) return;
+  if (!started_ || !IsSameStore(messages) || !ClockIsSane(messages)) return;
   AddStore(messages.from_store());
   for (const v1::LivenessMessage& m : messages.liveness()) {
     LivenessMessage parsed;

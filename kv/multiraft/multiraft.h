@@ -32,6 +32,7 @@
 #include "base/runtime/runtime.h"
 #include "base/runtime/transport.h"
 #include "kv/metrics/store_metrics.h"
+#include "kv/multiraft/incarnations.h"
 #include "kv/multiraft/liveness_driver.h"
 #include "kv/multiraft/log_engine.h"
 #include "kv/multiraft/raft_group.h"
@@ -183,7 +184,10 @@ class MultiRaft : private StoreStreams::Receiver {
   void ReceiveMessages(v1::StoreMessages messages) override;
   void Undelivered(StoreId store, const std::vector<RangeId>& ranges) override;
   void ReceiveRaft(v1::RaftEnvelope envelope);
+  bool IsSameStore(const v1::StoreMessages& messages);
   bool ClockIsSane(const v1::StoreMessages& messages);
+  void ClockRefused(StoreId by, uint64_t our_wall_us, uint64_t its_wall_us);
+  void StopIfClockIsWrong();
   bool IsTooFarAhead(Timestamp t) const;
   void OnSupportChanged(const std::set<StoreId>& stores);
   Task<void> SupportChanged(std::set<StoreId> stores);
@@ -216,7 +220,9 @@ class MultiRaft : private StoreStreams::Receiver {
   Timestamp heard_;
   double election_permits_ = 0;
   MonoTime permits_at_{};
-  std::set<StoreId> clocks_apart_;  // stores whose clocks are too far from ours, since they were last in order
+  std::optional<Incarnations> incarnations_;
+  std::set<StoreId> clocks_ahead_;              // stores whose clocks were too far ahead of ours when they were last heard of
+  std::map<StoreId, MonoTime> clocks_behind_;   // and too far behind, as they say: when they last said so
   bool started_ = false;
   TaskGroup tasks_;
 };

@@ -72,7 +72,7 @@ class RaftGroup final : public RangeGroup, public std::enable_shared_from_this<R
   // No callback comes any more; proposals end with kUnknown (kUnavailable for new ones).
   void Stop(const absl::Status& why);
   // This replica is no good: as Stop, and whoever it leads is set free.
-  void StopDamaged(const absl::Status& why);
+  void StopDamaged(const absl::Status& why) override;
   // Stopped for good, while the store lives on: ends what its state machine runs.
   Task<void> Close();
   // At the store's end: the state machine goes, and with it whatever of it still holds this group.
@@ -94,6 +94,8 @@ class RaftGroup final : public RangeGroup, public std::enable_shared_from_this<R
   LeaseCheck CheckLease(Timestamp t) override;
   Task<absl::StatusOr<LeaseCheck>> AcquireLease(Context ctx, Timestamp t) override;
   Task<absl::StatusOr<ApplyResult>> Propose(Context ctx, Command command) override;
+  bool ProposalsPileUp() const override;
+  Task<absl::Status> AwaitProposalRoom(Context ctx) override;
   Task<absl::StatusOr<ApplyResult>> ProposeChange(Context ctx, Command command) override;
   bool IsCaughtUp(ReplicaId replica) const override;
   Task<absl::Status> AwaitCaughtUp(Context ctx, ReplicaId replica) override;
@@ -235,6 +237,7 @@ class RaftGroup final : public RangeGroup, public std::enable_shared_from_this<R
   uint64_t next_proposal_ = 0;
   std::map<uint64_t, std::shared_ptr<Proposal>> proposals_;  // by log index
   size_t proposed_bytes_ = 0;
+  Condition proposals_ended_;
 
   std::deque<ApplyWork> apply_queue_;
   bool apply_busy_ = false;

@@ -303,6 +303,7 @@ std::shared_ptr<RaftGroup::Proposal> RaftGroup::TakeProposal(const raft::Entry& 
 
 void RaftGroup::Resolve(const std::shared_ptr<Proposal>& proposal, absl::StatusOr<ApplyResult> result) {
   proposed_bytes_ -= proposal->bytes;
+  proposals_ended_.NotifyAll();
   if (result.ok()) host_->metrics().round_seconds.Observe(ToSeconds(host_->runtime().executor->Now() - proposal->at));
   if (absl::IsAborted(result.status())) host_->metrics().proposals_refused += 1;
   proposal->result = std::move(result);

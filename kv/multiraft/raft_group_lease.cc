@@ -12,7 +12,7 @@
 
 namespace insula::kv {
 namespace {
-constexpr size_t kMaxProposedBytes = 64 << 20;  // of one range, under way
+constexpr size_t kMaxProposedBytes = 16 << 20;  // of one range, under way; beyond, writes wait before they are evaluated
 constexpr Duration kLeaseRecheck = std::chrono::milliseconds(100);
 }  // namespace
 
@@ -131,7 +131,7 @@ absl::StatusOr<std::shared_ptr<RaftGroup::Proposal>> RaftGroup::StartProposal(Co
   RETURN_IF_ERROR(disk_status());
   if (lease_.sequence == 0 || lease_.sequence != command.lease_sequence) return absl::AbortedError("the lease that this was evaluated under is over");
   const size_t size = command.write_set.size() + command.effects.size();
-  if (proposed_bytes_ + size > kMaxProposedBytes && !proposals_.empty()) return absl::ResourceExhaustedError("too many writes under way in this range");
+  if (size > kMaxCommandBytes) return absl::InvalidArgumentError(StrCat("one entry of ", size, " bytes is larger than a range can replicate"));
 
   auto proposal = std::make_shared<Proposal>();
   proposal->id = command.proposal_id = ++next_proposal_;
@@ -156,6 +156,14 @@ absl::StatusOr<std::shared_ptr<RaftGroup::Proposal>> RaftGroup::StartProposal(Co
   MarkActive();
   MarkDirty();
   return proposal;
+}
+
+bool RaftGroup::ProposalsPileUp() const { return proposed_bytes_ > kMaxProposedBytes; }
+
+Task<absl::Status> RaftGroup::AwaitProposalRoom(Context ctx) {
+  auto self = shared_from_this();
+  while (ProposalsPileUp()) CO_RETURN_IF_ERROR(co_await proposals_ended_.Wait(ctx));
+  co_return absl::OkStatus();
 }
 
 Task<absl::StatusOr<ApplyResult>> RaftGroup::AwaitProposal(Context ctx, std::shared_ptr<Proposal> proposal) {

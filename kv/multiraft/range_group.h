@@ -97,6 +97,11 @@ class RangeGroup {
   //   kUnknown            it may or may not be applied (then or later): the context ended, the store stops, or a snapshot hid it.
   virtual Task<absl::StatusOr<ApplyResult>> Propose(Context ctx, Command command) = 0;
 
+  // Whether more bytes are proposed and not applied than is good: consensus does not keep up. What is proposed nevertheless is taken.
+  virtual bool ProposalsPileUp() const = 0;
+  // Until they do not, or the context ends.
+  virtual Task<absl::Status> AwaitProposalRoom(Context ctx) = 0;
+
   // As Propose, for a command with `change`: a step from the present descriptor to that one, whose generation is the next (conf_change.h
   // says which steps there are). Applied, it is the group's configuration as well. Keep splits, merges and other steps out until it
   // returns. Besides: kInvalidArgument for no step; kAborted also while consensus does not allow it (another is not applied yet, leases
@@ -117,6 +122,9 @@ class RangeGroup {
 
   // Until every replica's log holds everything up to `index`. kFailedPrecondition: this replica does not lead (any more).
   virtual Task<absl::Status> AwaitReplicated(Context ctx, uint64_t index) = 0;
+
+  // The replica takes no part any more: what it holds is damaged, for this reason (kDataLoss).
+  virtual void StopDamaged(const absl::Status& why) = 0;
 
   // kResourceExhausted while the store's disk is full: refuse writes before evaluating them.
   virtual absl::Status disk_status() const = 0;

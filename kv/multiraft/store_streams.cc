@@ -11,9 +11,10 @@
 
 namespace insula::kv {
 namespace {
-constexpr size_t kMaxOutboxBytes = 32 << 20;  // beyond, messages are dropped: the peer does not keep up
+constexpr size_t kMaxOutboxBytes = 32 << 20;  // beyond, messages are dropped: the peer does not keep up; one alone always passes
 constexpr Duration kOpenTimeout = std::chrono::milliseconds(1000);
 constexpr Duration kSendTimeout = std::chrono::milliseconds(3000);
+constexpr Duration kSendTimePerByte = std::chrono::microseconds(1);  // on top
 constexpr Duration kRetryDelay = std::chrono::milliseconds(100);
 
 RaftMessageKind KindOf(const v1::RaftMessage& message) {
@@ -33,6 +34,10 @@ RaftMessageKind KindOf(const v1::RaftMessage& message) {
     case raft::MessageType::kSnap: return RaftMessageKind::kSnapshot;
     default: return RaftMessageKind::kOther;
   }
+}
+
+bool IsEmpty(const v1::StoreMessages& outbox) {
+  return outbox.raft_size() == 0 && outbox.liveness_size() == 0 && outbox.gone_size() == 0 && outbox.refused_wall_us() == 0 && outbox.refused_incarnation() == 0;
 }
 }  // namespace
 
@@ -55,7 +60,10 @@ StoreStreams::StoreStreams(const Runtime& runtime, Transport* transport, StoreId
   });
 }
 
-void StoreStreams::Start(Receiver* receiver) { receiver_ = receiver; }
+void StoreStreams::Start(Receiver* receiver, uint64_t incarnation) {
+  receiver_ = receiver;
+  incarnation_ = incarnation;
+}
 void StoreStreams::Stop() {
   receiver_ = nullptr;
   tasks_.Cancel();
@@ -85,7 +93,7 @@ void StoreStreams::Send(StoreId to, v1::RaftEnvelope envelope) {
   const size_t kind = static_cast<size_t>(KindOf(envelope.message()));
   metrics_->messages_sent[kind] += 1;
   metrics_->message_bytes_sent[kind] += bytes;
-  if (peer.outbox_bytes + bytes > kMaxOutboxBytes) {
+  if (peer.outbox_bytes != 0 && peer.outbox_bytes + bytes > kMaxOutboxBytes) {
     metrics_->messages_dropped += 1;
     if (receiver_ != nullptr) receiver_->Undelivered(to, {envelope.range_id()});
     return;
@@ -109,6 +117,18 @@ void StoreStreams::Send(StoreId to, v1::ReplicaGone gone) {
   Filled(peer);
 }
 
+void StoreStreams::RefuseClock(StoreId to, uint64_t wall_us) {
+  Peer& peer = GetPeer(to);
+  peer.outbox.set_refused_wall_us(wall_us);
+  Filled(peer);
+}
+
+void StoreStreams::RefuseIncarnation(StoreId to, uint64_t incarnation) {
+  Peer& peer = GetPeer(to);
+  peer.outbox.set_refused_incarnation(incarnation);
+  Filled(peer);
+}
+
 void StoreStreams::Drop(const Peer& peer, const v1::StoreMessages& batch) {
   metrics_->messages_dropped += static_cast<uint64_t>(batch.raft_size());
   std::set<RangeId> ranges;
@@ -123,8 +143,8 @@ Task<absl::Status> StoreStreams::SendBatch(Peer* peer, std::unique_ptr<MessageSt
     Context open = tasks_.ctx().WithTimeout(kOpenTimeout);
     CO_ASSIGN_OR_RETURN(*stream, co_await transport_->Open(open, *address, kMessagesMethod));
   }
-  Context send = tasks_.ctx().WithTimeout(kSendTimeout);
   std::string bytes = batch.SerializeAsString();
+  Context send = tasks_.ctx().WithTimeout(kSendTimeout + bytes.size() * kSendTimePerByte);
   metrics_->stream_frames_sent += 1;
   metrics_->stream_bytes_sent += bytes.size();
   co_return co_await (*stream)->Send(send, std::move(bytes));
@@ -133,7 +153,7 @@ Task<absl::Status> StoreStreams::SendBatch(Peer* peer, std::unique_ptr<MessageSt
 Task<void> StoreStreams::RunPeer(Peer* peer) {
   std::unique_ptr<MessageStream> stream;
   for (;;) {
-    while (peer->outbox.raft_size() == 0 && peer->outbox.liveness_size() == 0 && peer->outbox.gone_size() == 0) {
+    while (IsEmpty(peer->outbox)) {
       if (!(co_await peer->filled.Wait(tasks_.ctx())).ok()) co_return;
     }
     v1::StoreMessages batch;
@@ -142,6 +162,7 @@ Task<void> StoreStreams::RunPeer(Peer* peer) {
     batch.set_version(kVersion);
     batch.set_from_store(self_);
     batch.set_to_store(peer->store);
+    batch.set_incarnation(incarnation_);
     batch.set_now(clock_->Now().bits);
     batch.set_wall_us(static_cast<uint64_t>(clock_->Physical().time_since_epoch().count()));
     if (batch.liveness_size() > 0 && load_source_) {

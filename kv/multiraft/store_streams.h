@@ -52,8 +52,8 @@ class StoreStreams {
   StoreStreams(const Runtime& runtime, Transport* transport, StoreId self, HybridClock* clock, StoreResolver resolver, PeerCheck check,
                StoreMetrics* metrics);
 
-  // From now on messages reach `receiver`.
-  void Start(Receiver* receiver);
+  // From now on messages reach `receiver`. `incarnation`: of this store, to be said with all of its messages.
+  void Start(Receiver* receiver, uint64_t incarnation);
   // Asked whenever liveness messages are about to go: what a store carries goes along, and never costs a message of its own.
   void SetLoadSource(LoadSource source) { load_source_ = std::move(source); }
   // No message reaches the receiver any more.
@@ -62,6 +62,10 @@ class StoreStreams {
   void Send(StoreId to, v1::RaftEnvelope envelope);
   void Send(StoreId to, v1::LivenessMessage message);
   void Send(StoreId to, v1::ReplicaGone gone);
+  // Tells a store that its messages are refused, for the clock that they came with.
+  void RefuseClock(StoreId to, uint64_t wall_us);
+  // Or for its incarnation.
+  void RefuseIncarnation(StoreId to, uint64_t incarnation);
 
  private:
   struct Peer {
@@ -88,6 +92,7 @@ class StoreStreams {
   StoreMetrics* metrics_;
   LoadSource load_source_;
   Receiver* receiver_ = nullptr;
+  uint64_t incarnation_ = 0;
   std::map<StoreId, std::unique_ptr<Peer>> peers_;
   std::shared_ptr<StoreStreams*> alive_;  // for the handler, which the transport keeps
   TaskGroup tasks_;

@@ -70,6 +70,7 @@ Store::~Store() { multiraft_.Stop(absl::UnavailableError("the store is closed"))
 Task<absl::Status> Store::Start(const Context& ctx) {
   CHECK(!started_) << "a store starts once";
   CO_RETURN_IF_ERROR(OpenFiles());
+  CO_RETURN_IF_ERROR(co_await Incarnations::Draw(ctx, log_.get(), runtime_.random));
   CO_RETURN_IF_ERROR(co_await LivenessDriver::WaitForClock(ctx, *log_, &clock_, options_.clock_patience));
   CO_RETURN_IF_ERROR(co_await FinishRedos(ctx));
   std::vector<StoreId> stores;

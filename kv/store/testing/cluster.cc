@@ -112,27 +112,47 @@ Store* TestCluster::store(int i) {
   return root != nullptr && root->started ? root->store.get() : nullptr;
 }
 
+absl::Status TestCluster::Init(int i) {
+  return sim_.Run(
+      nodes_[i],
+      [&](Context ctx) -> Task<absl::Status> {
+        Runtime runtime = nodes_[i]->runtime();
+        CO_RETURN_IF_ERROR(runtime.files->CreateDirs("/data"));
+        CO_RETURN_IF_ERROR(runtime.files->SyncDir("/"));
+        auto engines = [&](const std::string&) { return storage::OpenModelEngine(&nodes_[i]->random(), &disks_[i]); };
+        StoreIdent ident{.cluster_id = "test", .node_id = static_cast<uint64_t>(i + 1), .store_id = static_cast<uint64_t>(i + 1), .members = Members()};
+        if (i < kMembers) {
+          CO_RETURN_IF_ERROR(co_await InitStore(ctx, runtime, engines, kDir, ident));
+        } else {
+          CO_RETURN_IF_ERROR(co_await InitJoiningStore(ctx, runtime, engines, kDir, ident));
+        }
+        co_return runtime.files->SyncDir("/data");
+      },
+      10s);
+}
+
 void TestCluster::InitAll() {
   for (int i = 0; i < nodes(); ++i) {
-    absl::Status s = sim_.Run(
-        nodes_[i],
-        [&](Context ctx) -> Task<absl::Status> {
-          Runtime runtime = nodes_[i]->runtime();
-          CO_RETURN_IF_ERROR(runtime.files->CreateDirs("/data"));
-          CO_RETURN_IF_ERROR(runtime.files->SyncDir("/"));
-          auto engines = [&](const std::string&) { return storage::OpenModelEngine(&nodes_[i]->random(), &disks_[i]); };
-          StoreIdent ident{.cluster_id = "test", .node_id = static_cast<uint64_t>(i + 1), .store_id = static_cast<uint64_t>(i + 1), .members = Members()};
-          if (i < kMembers) {
-            CO_RETURN_IF_ERROR(co_await InitStore(ctx, runtime, engines, kDir, ident));
-          } else {
-            CO_RETURN_IF_ERROR(co_await InitJoiningStore(ctx, runtime, engines, kDir, ident));
-          }
-          co_return runtime.files->SyncDir("/data");
-        },
-        10s);
+    absl::Status s = Init(i);
     ASSERT_TRUE(s.ok()) << s;
   }
   initialised_ = true;
+}
+
+absl::Status TestCluster::LoseDisk(int i) {
+  Crash(i);
+  nodes_[i]->Boot([](SimProcess&) { return nullptr; });  // up, and nothing runs
+  nodes_[i]->Restart();
+  absl::Status removed = sim_.Run(
+      nodes_[i],
+      [&](Context) -> Task<absl::Status> {
+        CO_RETURN_IF_ERROR(nodes_[i]->runtime().files->RemoveRecursively("/data"));
+        co_return nodes_[i]->runtime().files->SyncDir("/");
+      },
+      10s);
+  if (!removed.ok()) return removed;
+  disks_[i] = storage::ModelDisk();
+  return Init(i);
 }
 
 void TestCluster::Start(int i) {

@@ -76,11 +76,14 @@ class TestCluster {
   // Why the last Start of a node failed, or why it ended itself.
   const absl::Status& trouble(int i) const { return trouble_[i]; }
 
+  absl::Status Init(int i);
   void InitAll();
   // Initialises if need be, starts all nodes and waits until they are ready.
   void StartAll();
   void Start(int i);
   void Crash(int i);
+  // Crashes it, empties its disk, and makes its store anew under its number, as a mistaken administrator might. To be started.
+  absl::Status LoseDisk(int i);
   void Restart(int i);
   bool WaitReady(int i, Duration limit = std::chrono::seconds(60));
 
