@@ -39,6 +39,9 @@ absl::Status ValidateSpan(const v1::Request& request, const KeySpan& span) {
 }
 
 absl::Status ValidateValues(const v1::Request& request) {
+  if (request.conditional_put().or_same() && (!request.conditional_put().has_value() || request.conditional_put().has_expected())) {
+    return InvalidError("or_same goes with a value, and with none that is expected");
+  }
   if (request.has_put()) return ValidateValue(request.put().value());
   if (request.has_conditional_put()) return ValidateValue(request.conditional_put().value());
   if (request.has_insert_rows()) return ValidateRows(request.insert_rows());

@@ -14,7 +14,10 @@ namespace insula::kv {
 
 inline constexpr size_t kMaxKeyBytes = 16 << 10;
 inline constexpr size_t kMaxSplitKeyBytes = kMaxKeyBytes - 2;  // the keys of its address and of that one's are keys, too
-inline constexpr size_t kMaxValueBytes = 64 << 20;
+inline constexpr size_t kMaxValueBytes = 24 << 20;
+// What one batch writes on each replica (keys, values, locks), as one entry of the range's log; and what it reads. Both fit into a message.
+inline constexpr size_t kMaxBatchWrites = 32 << 20;
+inline constexpr size_t kMaxBatchReads = 32 << 20;
 inline constexpr size_t kMaxRequestsPerBatch = 100'000;
 inline constexpr uint32_t kBatchVersion = 1;
 

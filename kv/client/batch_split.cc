@@ -126,7 +126,8 @@ void JoinResponse(const v1::Request& part, v1::Response&& from, v1::Response* in
         if (from.delete_range().has_resume()) *into->mutable_delete_range()->mutable_resume() = from.delete_range().resume();
         break;
       case v1::Response::kQueryLocks:
-        into->mutable_query_locks()->MergeFrom(from.query_locks());
+        into->mutable_query_locks()->mutable_locks()->MergeFrom(from.query_locks().locks());
+        JoinRest(from.query_locks(), into->mutable_query_locks());
         break;
       case v1::Response::kResolveIntent:
         JoinRest(from.resolve_intent(), into->mutable_resolve_intent());

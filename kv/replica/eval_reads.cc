@@ -84,6 +84,7 @@ EvalResult Evaluator::Get(const v1::GetRequest& request, v1::GetResponse* out) {
     if (request.key_only()) {
       out->set_value("");
     } else {
+      answer_bytes_ += result.value.size();
       *out->mutable_value() = std::move(result.value);
     }
     out->set_timestamp(result.ts.bits);
@@ -121,6 +122,7 @@ EvalResult Evaluator::Scan(const v1::ScanRequest& request, v1::ScanResponse* out
   }
   rows_left_ -= std::min<uint64_t>(rows_left_, result.row_count);
   bytes_left_ -= std::min<uint64_t>(bytes_left_, result.rows.size());
+  answer_bytes_ += result.rows.size();
   out->set_row_count(result.row_count);
   *out->mutable_rows() = request.key_only() ? KeysOnly(result.rows) : std::move(result.rows);
 
@@ -177,7 +179,12 @@ EvalResult Evaluator::Refresh(const v1::RefreshRequest& request) {
 }
 
 EvalResult Evaluator::QueryLocks(const v1::QueryLocksRequest& request, v1::QueryLocksResponse* out) {
-  for (const auto& info : env_.locks->List(request.key(), request.end_key(), kMaxListedLocks)) {
+  // Of each kind the first ones; what lies behind the last of those that were cut is left for another time.
+  std::string_view last;
+  auto cut = [&](std::string_view key) { last = last.empty() ? key : std::min(last, key); };
+  const auto listed = env_.locks->List(request.key(), request.end_key(), kMaxListedLocks);
+  if (listed.size() >= kMaxListedLocks) cut(listed.back().key);
+  for (const auto& info : listed) {
     if (info.replicated) continue;  // those come from the engine, all of them
     auto* lock = out->add_locks();
     lock->set_key(info.key);
@@ -188,6 +195,7 @@ EvalResult Evaluator::QueryLocks(const v1::QueryLocksRequest& request, v1::Query
   std::vector<mvcc::FoundLock> found;
   mvcc::Outcome outcome = mvcc::FindLocks(rw_, request.key(), request.end_key(), kMaxListedLocks, &found);
   if (!outcome.ok()) return FromOutcome(outcome);
+  if (found.size() >= kMaxListedLocks) cut(found.back().key);
   for (const mvcc::FoundLock& f : found) {
     auto* lock = out->add_locks();
     lock->set_key(f.key);
@@ -196,6 +204,10 @@ EvalResult Evaluator::QueryLocks(const v1::QueryLocksRequest& request, v1::Query
     lock->set_replicated(true);
   }
   std::stable_sort(out->mutable_locks()->begin(), out->mutable_locks()->end(), [](const auto& a, const auto& b) { return a.key() < b.key(); });
+  if (last.empty()) return EvalResult::Ok();
+  while (!out->locks().empty() && out->locks(out->locks_size() - 1).key() > last) out->mutable_locks()->RemoveLast();
+  out->mutable_resume()->set_key(std::string(last) + '\0');
+  out->mutable_resume()->set_end_key(request.end_key());
   return EvalResult::Ok();
 }
 

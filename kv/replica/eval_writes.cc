@@ -88,6 +88,12 @@ EvalResult Evaluator::Delete(const v1::DeleteRequest& request, v1::DeleteRespons
 
 EvalResult Evaluator::ConditionalPut(const v1::ConditionalPutRequest& request) {
   mvcc::WriteParams params = WriteParamsFor(request.sequence(), /*conditional=*/true);
+  if (request.or_same()) {
+    if (EvalResult r = FromWrite(mvcc::InitPut(rw_, request.key(), request.value(), params), params); !r.ok()) return r;
+    Read(request.key(), {}, ts_.write);  // perhaps that was all
+    Wrote(request.key());
+    return EvalResult::Ok();
+  }
   if (!request.has_expected() && batch_.requests_size() >= kManyRequests) params.absence = &absence_;
   mvcc::Outcome outcome = mvcc::ConditionalPut(rw_, request.key(), Optional(request.has_value(), request.value()),
                                                Optional(request.has_expected(), request.expected()), params);

@@ -173,12 +173,26 @@ EvalResult Evaluator::One(const v1::Request& request, v1::Response* out) {
   return EvalResult::Error(InvalidError("a request of no known kind"));
 }
 
+static_assert(kMaxValueBytes + 2 * kMaxKeyBytes + (1 << 20) < kMaxBatchWrites, "a row that is allowed can be written");
+static_assert(kMaxBatchWrites + (4 << 20) <= kMaxCommandBytes, "what may be evaluated can be proposed");
+
+EvalResult Evaluator::CheckSize() const {
+  if (rw_.bytes() > kMaxBatchWrites) {
+    return EvalResult::Error(InvalidError(StrCat("the batch writes more than ", kMaxBatchWrites, " bytes on each replica; write less at once")));
+  }
+  if (answer_bytes_ > kMaxBatchReads) {
+    return EvalResult::Error(InvalidError(StrCat("the batch reads more than ", kMaxBatchReads, " bytes; read less at once")));
+  }
+  return EvalResult::Ok();
+}
+
 EvalResult Evaluator::Run() {
   response_->mutable_responses()->Reserve(batch_.requests_size());
   bool replayed;
   if (EvalResult r = ReplayCommit(&replayed); !r.ok() || replayed) return r;
   for (int i = 0; i < batch_.requests_size(); ++i) {
     EvalResult r = One(batch_.requests(i), response_->add_responses());
+    if (r.ok()) r = CheckSize();
     if (r.ok()) continue;
     r.request_index = i;
     if (r.kind == EvalResult::kError) r.status = WithRequestIndex(r.status, i);

@@ -140,6 +140,8 @@ class Evaluator {
   // evaluator.cc
   EvalResult One(const v1::Request& request, v1::Response* out);
   EvalResult FromOutcome(const mvcc::Outcome& outcome) const;
+  // Whether what the batch reads and writes still fits into a message (kv/api/request.h).
+  EvalResult CheckSize() const;
   EvalResult RangeStats(v1::RangeStatsResponse* out);
   EvalResult LeaseInfo(v1::LeaseInfoResponse* out);
   // The bytes outlive the evaluation (or lie in effects_.owned).
@@ -160,6 +162,7 @@ class Evaluator {
   bool one_phase_;
   uint64_t rows_left_;   // of the batch's limits; meaningful if there is one
   uint64_t bytes_left_;
+  uint64_t answer_bytes_ = 0;  // of what was read, so far
   std::function<bool(std::string_view)> skip_;
 };
 

@@ -268,6 +268,10 @@ Task<absl::Status> Replica::Run(const Context& ctx, const v1::BatchRequest& batc
 
   while (true) {
     if (++work.attempts > kMaxAttempts) co_return absl::InternalError("a batch is tried again and again without end");
+    if ((work.flags & kWrites) && group_ != nullptr && group_->ProposalsPileUp()) {
+      PROBE("a write waited until earlier ones of its range were replicated");
+      CO_RETURN_IF_ERROR(co_await group_->AwaitProposalRoom(ctx));
+    }
     // Time may have passed since the last look: waiting for latches, locks, or an entry.
     CO_RETURN_IF_ERROR(CheckBounds(batch));
     // What it clips to the range may lie in a neighbour that was taken in: no latch is held there.
@@ -296,8 +300,14 @@ Task<absl::Status> Replica::Run(const Context& ctx, const v1::BatchRequest& batc
     if (work.has_txn) *response->mutable_txn() = work.txn;
     EvalEnv env{group_, work.lease.lease, &locks_, &reads_, &releases_, &markers_, &pushes_, ticket.request(), gc_threshold_, gc_policy_floor_};
     Evaluator evaluator(env, batch, work.has_txn ? response->mutable_txn() : nullptr, work.ts, response);
+    const uint64_t damage = group_->engine().damage_met();
     EvalResult result = evaluator.Run();
     metrics_->evaluations += 1;
+    if (group_->engine().damage_met() != damage) {
+      PROBE("a replica stopped as a row of it could not be read");
+      group_->StopDamaged(absl::DataLossError(StrCat("range ", range_id_, ": a row cannot be read: ", Sv(result.status.message()))));
+      co_return NotLeaseholderError(0, {});
+    }
     if (!result.ok()) {
       CO_RETURN_IF_ERROR(co_await TryAgain(ctx, work, ticket, std::move(result)));
       continue;
@@ -388,6 +398,8 @@ Task<absl::Status> Replica::ProposeNow(Command command) {
     case absl::StatusCode::kAborted:
       PROBE("a batch was evaluated again after its proposal was refused");
       co_return absl::AbortedError("the lease was lost before the batch was applied");
+    case absl::StatusCode::kInvalidArgument:
+      co_return InvalidError(Sv(applied.status().message()));
     case absl::StatusCode::kResourceExhausted:
       co_return FullError(Sv(applied.status().message()));
     case absl::StatusCode::kUnavailable:

@@ -9,6 +9,7 @@
 #include "base/hlc/hlc.h"
 #include "base/strings.h"
 #include "kv/api/error.h"
+#include "kv/api/request.h"
 #include "kv/keys/keys.h"
 #include "kv/mvcc/mvcc.h"
 #include "kv/replica/address.h"
@@ -493,6 +494,151 @@ TEST_F(ReplicaTest, ConcurrentTransfersKeepTheSum) {
   for (int i = 0; i < kAccounts; ++i) sum += std::stoi(Get(account(i)));
   EXPECT_EQ(sum, 100 * kAccounts);
   EXPECT_EQ(replica_->lock_table().key_count(), 0u) << replica_->lock_table().DebugString();
+}
+
+TEST_F(ReplicaTest, APutThatMayFindTheSameValueWritesOnce) {
+  auto put = [](const std::string& value) {
+    auto batch = Batch();
+    auto* p = batch.add_requests()->mutable_conditional_put();
+    p->set_key(kA);
+    p->set_value(value);
+    p->set_or_same(true);
+    return batch;
+  };
+  EXPECT_FALSE(Run(put("1")).has_error());
+  const size_t proposals = group_->proposals;
+  EXPECT_FALSE(Run(put("1")).has_error());
+  EXPECT_EQ(group_->proposals, proposals) << "nothing to write";
+  auto other = Run(put("2"));
+  EXPECT_TRUE(other.error().has_condition_failed());
+  EXPECT_EQ(other.error().condition_failed().actual(), "1");
+  EXPECT_EQ(Get(kA), "1");
+  // That it found the value is a read: nobody writes below it.
+  v1::Transaction txn = NewTxn("t");
+  auto mine = In(txn);
+  AddPut(mine, kB, "x");
+  Absorb(txn, Ok(mine));
+  EXPECT_FALSE(Run(put("1")).has_error());
+  auto below = In(txn);
+  AddPut(below, kA, "x", 0, 2);
+  EXPECT_GT(Ok(below).txn().meta().write_ts(), txn.meta().write_ts());
+  for (int wrong = 0; wrong < 2; ++wrong) {
+    auto batch = put("1");
+    auto* p = batch.mutable_requests(0)->mutable_conditional_put();
+    wrong == 0 ? p->clear_value() : p->set_expected("1");
+    EXPECT_TRUE(Run(batch).error().has_invalid());
+  }
+}
+
+TEST_F(ReplicaTest, LocksAreListedWithWhoHoldsAndWhoWaits) {
+  constexpr int kKeys = 1100;  // more than one answer names
+  auto key = [](int i) { return StrCat("\xfe", "row", 10000 + i); };
+  v1::Transaction reader = NewTxn("reader"), writer = NewTxn("writer"), waiter = NewTxn("waiter");
+  for (int i = 0; i < kKeys; ++i) {
+    auto batch = In(reader);
+    AddGet(batch, key(i), i % 2 == 0 ? v1::LOCK_EXCLUSIVE : v1::LOCK_SHARED);
+    Absorb(reader, Ok(batch));
+  }
+  auto write = In(writer);
+  AddPut(write, key(kKeys), "1");
+  Absorb(writer, Ok(write));
+  TaskGroup waits(loop_.ctx());
+  waits.SpawnFn([&]() -> Task<void> {
+    auto batch = In(waiter);
+    AddGet(batch, key(0), v1::LOCK_EXCLUSIVE);
+    batch.mutable_header()->set_lock_timeout_us(200'000);
+    EXPECT_TRUE((co_await replica_->Execute(loop_.ctx(), batch)).error().has_lock_conflict());
+  });
+  (void)loop_.Run(Sleep(loop_.ctx(), 5ms));
+  auto list = [&](const std::string& from) {
+    auto batch = Batch();
+    batch.add_requests()->mutable_query_locks()->set_key(from);
+    batch.mutable_requests(0)->mutable_query_locks()->set_end_key(kEnd);
+    return Ok(batch).responses(0).query_locks();
+  };
+  v1::QueryLocksResponse first = list(key(0));
+  ASSERT_EQ(first.locks_size(), 1000);
+  EXPECT_EQ(first.locks(0).key(), key(0));
+  EXPECT_EQ(first.locks(0).holder().id(), reader.meta().id());
+  EXPECT_EQ(first.locks(0).strength(), v1::LOCK_EXCLUSIVE);
+  EXPECT_FALSE(first.locks(0).replicated());
+  EXPECT_EQ(first.locks(0).waiters(), 1u);
+  EXPECT_EQ(first.locks(1).strength(), v1::LOCK_SHARED);
+  EXPECT_EQ(first.locks(1).waiters(), 0u);
+  ASSERT_TRUE(first.has_resume());
+  v1::QueryLocksResponse rest = list(first.resume().key());
+  ASSERT_EQ(rest.locks_size(), kKeys - 1000 + 1);
+  EXPECT_FALSE(rest.has_resume());
+  EXPECT_EQ(rest.locks(0).key(), key(1000));
+  EXPECT_EQ(rest.locks(kKeys - 1000).key(), key(kKeys));
+  EXPECT_TRUE(rest.locks(kKeys - 1000).replicated());
+  EXPECT_EQ(rest.locks(kKeys - 1000).holder().id(), writer.meta().id());
+  loop_.Await(waits);
+}
+
+TEST_F(ReplicaTest, SaysWhatItHoldsAndWhoLeads) {
+  auto ask = Batch();
+  ask.add_requests()->mutable_range_stats()->set_key(kA);
+  ask.add_requests()->mutable_lease_info()->set_key(kA);
+  const v1::RangeStatsResponse before = Ok(ask).responses(0).range_stats();
+  auto write = Batch();
+  AddPut(write, kA, std::string(1000, 'x'));
+  Ok(write);
+  v1::Transaction txn = NewTxn("t");
+  auto intent = In(txn);
+  AddPut(intent, kB, "1");
+  Ok(intent);
+  const v1::BatchResponse answer = Ok(ask);
+  const v1::RangeStatsResponse& stats = answer.responses(0).range_stats();
+  EXPECT_EQ(stats.live_keys(), before.live_keys() + 2);
+  EXPECT_GE(stats.live_bytes(), before.live_bytes() + 1000);
+  EXPECT_GE(stats.total_bytes(), stats.live_bytes());
+  EXPECT_EQ(stats.intents(), before.intents() + 1);
+  EXPECT_EQ(answer.responses(1).lease_info().node_id(), group_->node_id());
+  EXPECT_EQ(answer.responses(1).lease_info().sequence(), group_->CheckLease({}).lease.sequence);
+}
+
+// What is larger than a message would never reach the other replicas, and everything behind it would wait for ever.
+TEST_F(ReplicaTest, ABatchThatWritesOrReadsMoreThanAMessageHoldsIsRefused) {
+  const std::string large(20 << 20, 'x');
+  auto refused = [&](const v1::BatchResponse& response, std::string_view what, int index) {
+    EXPECT_TRUE(response.error().has_invalid()) << response.error().ShortDebugString().substr(0, 200);
+    EXPECT_EQ(response.error().request_index(), index);
+    EXPECT_NE(response.error().message().find(what), std::string::npos) << response.error().message();
+  };
+  auto put = [&](const std::string& key) {
+    auto batch = Batch();
+    AddPut(batch, key, large);
+    return batch;
+  };
+  auto both = put(kA);
+  AddPut(both, kB, large);
+  refused(Run(both), "writes more than", 1);
+  EXPECT_EQ(Get(kA), "(none)");
+  ASSERT_FALSE(Run(put(kA)).has_error());
+  ASSERT_FALSE(Run(put(kB)).has_error());
+  auto gets = Batch();
+  for (const auto& key : {kA, kB}) gets.add_requests()->mutable_get()->set_key(key);
+  refused(Run(gets), "reads more than", 1);
+  auto scans = Batch();
+  for (int i = 0; i < 2; ++i) {
+    scans.add_requests()->mutable_scan()->set_key(kA);
+    scans.mutable_requests(i)->mutable_scan()->set_end_key(kB);
+  }
+  refused(Run(scans), "reads more than", 1);
+  // With a bound of its own a scan ends there, and says where to go on.
+  scans.mutable_header()->set_max_bytes(1);
+  auto bounded = Run(scans);
+  ASSERT_FALSE(bounded.has_error());
+  EXPECT_EQ(bounded.responses(0).scan().row_count(), 1u);
+  EXPECT_EQ(bounded.responses(1).scan().row_count(), 0u);
+  EXPECT_EQ(bounded.responses(1).scan().resume().key(), kA);
+  auto longest = Batch();
+  AddPut(longest, kA, std::string(kMaxValueBytes, 'x'));
+  EXPECT_FALSE(Run(longest).has_error());
+  AddPut(longest, kA, std::string(kMaxValueBytes + 1, 'x'));
+  longest.mutable_requests()->DeleteSubrange(0, 1);
+  EXPECT_TRUE(Run(longest).error().has_invalid());
 }
 
 TEST_F(ReplicaTest, ANoteOfBeforeThereWereTwoLevelsSaysNothingOfRangeOnesAddress) {

@@ -171,6 +171,11 @@ Task<void> ConsistencyChecker::Compute(CheckPtr check) {
   } else {
     check->reply.set_problem(absl::CHexEscape(sum.status().ToString()));  // it may name a key
     LOG_ERROR("a replica's rows cannot be summed up", {"range", check->range}, {"why", sum.status().ToString()});
+    auto group = find_(check->range);
+    if (absl::IsDataLoss(sum.status()) && group != nullptr && group->replica_id() == check->replica && !group->stopped()) {
+      PROBE("a comparison met a row that could not be read");
+      group->StopDamaged(absl::DataLossError(StrCat("range ", check->range, ": its rows cannot be read: ", Sv(sum.status().message()))));
+    }
   }
   check->done.Set();
 }

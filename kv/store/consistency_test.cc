@@ -216,6 +216,43 @@ TEST_F(ConsistencyTest, AReplicaThatDiffersStopsItselfAndStaysThatWay) {
   }
 }
 
+// The row cannot be read any more, as on a disk that has lost it.
+TEST_F(ConsistencyTest, AReplicaThatCannotReadARowStopsItself) {
+  for (bool leader : {false, true}) {
+    SCOPED_TRACE(leader);
+    Begin(leader ? 6 : 7);
+    for (int i = 0; i < 20; ++i) Put(StrCat("a", i), StrCat("value ", i));
+    ASSERT_TRUE(cluster_->WaitCaughtUp(kRange));
+    const int bad = leader ? cluster_->Leaseholder(kRange) : Follower();
+    {
+      auto reader = cluster_->store(bad)->engine().NewReader();
+      auto it = reader->NewIterator({.cf = storage::ColumnFamily::kData, .lower = "", .upper = ""});
+      it->Seek(storage::DataKey(Key("a7"), Timestamp::Max()));
+      ASSERT_TRUE(it->Valid() && storage::UserKey(it->key()) == Key("a7"));
+      cluster_->disk(bad).damaged.emplace(storage::ColumnFamily::kData, std::string(it->key()));
+    }
+    // What lies elsewhere is served; a leaseholder that is asked for this row finds out, and another one answers.
+    auto get = [&](const std::string& name) -> std::string {
+      auto batch = BatchFor(kRange);
+      batch.add_requests()->mutable_get()->set_key(Key(name));
+      auto response = Run(kRange, batch);
+      return response && !response->has_error() ? response->responses(0).get().value() : "no answer";
+    };
+    EXPECT_EQ(get("a3"), "value 3");
+    EXPECT_FALSE(cluster_->store(bad)->Find(kRange)->stopped());
+    EXPECT_EQ(get("a7"), "value 7");
+    EXPECT_EQ(cluster_->store(bad)->Find(kRange)->stopped(), leader);
+    // A follower does when replicas are compared.
+    v1::CheckConsistencyResponse check = Compare();
+    EXPECT_TRUE(check.consistent());
+    EXPECT_EQ(Problems(check), 1) << check.ShortDebugString();
+    EXPECT_TRUE(cluster_->store(bad)->Find(kRange)->stopped());
+    EXPECT_TRUE(absl::IsDataLoss(cluster_->store(bad)->RangeProblem(kRange))) << cluster_->store(bad)->RangeProblem(kRange);
+    Put("b", "after");
+    EXPECT_EQ(get("b"), "after");
+  }
+}
+
 TEST_F(ConsistencyTest, WithoutAMajorityNobodyIsStopped) {
   Begin(4);
   Put("a", "1");

@@ -353,6 +353,16 @@ int SimCluster::LeaderOf(std::string_view key) {
   return -1;
 }
 
+bool SimCluster::DamageRow(int i, Random& random) {
+  NodeHost& host = hosts_[static_cast<size_t>(i)];
+  const kv::storage::ColumnFamily cf = random.Chance(0.8) ? kv::storage::ColumnFamily::kData : kv::storage::ColumnFamily::kLock;
+  const kv::storage::ModelMap& rows = host.disk.flushed[static_cast<size_t>(cf)];
+  if (rows.empty()) return false;
+  host.disk.damaged.emplace(cf, std::next(rows.begin(), static_cast<int64_t>(random.Uniform(rows.size())))->first);
+  host.damaged = true;
+  return true;
+}
+
 std::vector<std::string> SimCluster::Problems() {
   std::vector<std::string> out;
   for (int i = 0; i < nodes(); ++i) {

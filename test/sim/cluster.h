@@ -133,6 +133,8 @@ class SimCluster {
   std::vector<std::string> UsedRanges();
   // The node that leads the range of `key`, as it says itself; -1: none does.
   int LeaderOf(std::string_view key);
+  // A row of the node's state engine (not RocksDB) cannot be read any more. False: it holds none. The node counts as damaged.
+  bool DamageRow(int i, Random& random);
   // What a sound node says of replicas that take no part.
   std::vector<std::string> Problems();
   // What a node that is alive answers to whoever scrapes it.

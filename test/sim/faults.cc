@@ -370,10 +370,16 @@ void Faults::InjectDisk(Fault fault, int node) {
   });
 }
 
-// In the older part of a file of the log: the last write of all cannot be told from a torn one (kv/multiraft/log_engine.h), and
+// In a row of the state engine, or in the older part of a file of the log: the last write of all cannot be told from a torn one (kv/multiraft/log_engine.h), and
 // enough comes after it here. One node per run: a second damaged copy could be one too many.
 void Faults::FlipBit(int node) {
   if (damaged_ >= 0 && damaged_ != node) return;
+  if (random().Chance(0.4)) {
+    if (!cluster_->DamageRow(node, random())) return;
+    ++counts_[Fault::kBitFlip];
+    damaged_ = node;
+    return;
+  }
   SimDisk& disk = cluster_->node(node)->disk();
   std::vector<std::pair<std::string, uint64_t>> logs;
   for (auto& file : disk.Files()) {

@@ -71,6 +71,12 @@ class LocalGroup : public RangeGroup {
     co_return CheckLease(t);
   }
 
+  void StopDamaged(const absl::Status& why) override {
+    stopped_damaged = why;
+    leader = false;
+  }
+  bool ProposalsPileUp() const override { return false; }
+  Task<absl::Status> AwaitProposalRoom(Context ctx) override { co_return absl::OkStatus(); }
   Task<absl::StatusOr<ApplyResult>> Propose(Context ctx, Command command) override {
     const uint64_t sequence = command.lease_sequence;
     for (int i = 0; i < apply_delay_turns; ++i) {
@@ -154,6 +160,7 @@ class LocalGroup : public RangeGroup {
   int apply_delay_turns = 1;
   Duration apply_delay = Duration::zero();  // what consensus takes
   bool lose_answer = false;  // of the next proposal, which is applied
+  absl::Status stopped_damaged;
   absl::Status next_proposal_error;
   absl::Status disk;
   std::function<void()> on_applied;  // after each entry
