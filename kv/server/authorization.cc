@@ -231,6 +231,12 @@ constexpr bool InOrder() {
 }
 static_assert(InOrder(), "a request type's row stands at its number");
 
+// What a scan gives back is bounded by who asks; the rest by the evaluator (kv/api/request.h).
+absl::Status CheckLimits(const v1::BatchHeader& header, const R& request) {
+  if (!request.has_scan() || (header.max_bytes() != 0 && header.max_bytes() <= kMaxTenantScanBytes)) return absl::OkStatus();
+  return InvalidError(StrCat("a batch that scans needs max_bytes of 1 to ", kMaxTenantScanBytes, " in its header"));
+}
+
 absl::Status CheckRequest(const Wall& wall, const R& request) {
   const size_t type = static_cast<size_t>(request.value_case());
   if (type >= std::size(kRules) || kRules[type].check == nullptr) return wall.Deny(StrCat("request ", NameOf(request)));
@@ -281,6 +287,7 @@ absl::Status AuthorizeTenantBatch(const TenantScope& scope, Timestamp latest, co
   RETURN_IF_ERROR(CheckHeader(wall, scope, batch.header()));
   for (int i = 0; i < batch.requests_size(); ++i) {
     absl::Status status = CheckRequest(wall, batch.requests(i));
+    if (status.ok()) status = CheckLimits(batch.header(), batch.requests(i));
     if (!status.ok()) return WithRequestIndex(status, i);
   }
   return absl::OkStatus();

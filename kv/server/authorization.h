@@ -19,7 +19,7 @@
 // flight are the tenant's.
 // Also refused here, as Invalid: fields and enum values that this node does not know (they might name keys), timestamps further ahead
 // than clocks may differ (they would push others' up), inverted spans, oversized keys, transaction ids of another length, waits without
-// end. What else makes a batch malformed, Validate (kv/api/request.h) says where it is evaluated.
+// end, scans without a bound on what they give back. What else makes a batch malformed, Validate (kv/api/request.h) says where it is evaluated.
 // Nodes may send everything; others do not get here (tenant/method_access.h).
 #ifndef INSULA_KV_SERVER_AUTHORIZATION_H_
 #define INSULA_KV_SERVER_AUTHORIZATION_H_
@@ -40,6 +40,8 @@ struct TenantScope {
   uint64_t keyspace = 0;
 };
 
+// What the scans of a tenant's batch may give back at most, as its header has to say: a node answers from memory.
+inline constexpr uint64_t kMaxTenantScanBytes = 16 << 20;
 // The largest batch of a tenant.
 inline constexpr uint64_t kMaxTenantBatchBytes = 48 << 20;
 // No wait of a batch may be longer.

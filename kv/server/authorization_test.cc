@@ -70,6 +70,7 @@ bool IsInvalid(const absl::Status& status) { return GetKvError(status) && GetKvE
 struct Sample {
   explicit Sample(const FieldDescriptor* type) : batch(NewBatch()) {
     FillKeys(batch.mutable_header(), &keys);
+    batch.mutable_header()->set_max_bytes(1 << 20);
     v1::Request* request = batch.add_requests();
     FillKeys(request->GetReflection()->MutableMessage(request, type), &keys);
   }
@@ -234,6 +235,7 @@ TEST(Authorization, SpansMustBeOnesAndEndInsideTheKeyspace) {
   std::string start = KeyspacePrefix(300), end = PrefixEnd(start);
   auto scan = [](std::string key, std::string end_key) {
     v1::BatchRequest batch = NewBatch();
+    batch.mutable_header()->set_max_bytes(1);
     batch.add_requests()->mutable_scan()->set_key(std::move(key));
     batch.mutable_requests(0)->mutable_scan()->set_end_key(std::move(end_key));
     return Check(batch);
@@ -349,6 +351,23 @@ TEST(Authorization, TheTargetSaysWhereAndNeverWhich) {
   }
 }
 
+TEST(Authorization, AScanSaysHowMuchItTakes) {
+  auto scan = [](uint64_t max_bytes) {
+    v1::BatchRequest batch = NewBatch();
+    batch.mutable_header()->set_max_bytes(max_bytes);
+    batch.add_requests()->mutable_scan()->set_key(Own("a"));
+    batch.mutable_requests(0)->mutable_scan()->set_end_key(Own("b"));
+    return Check(batch);
+  };
+  EXPECT_TRUE(scan(1).ok());
+  EXPECT_TRUE(scan(kMaxTenantScanBytes).ok());
+  for (uint64_t wrong : {uint64_t{0}, kMaxTenantScanBytes + 1, UINT64_MAX}) {
+    absl::Status status = scan(wrong);
+    EXPECT_TRUE(IsInvalid(status)) << wrong;
+    EXPECT_NE(status.message().find("max_bytes"), std::string::npos) << status;
+  }
+}
+
 TEST(Authorization, RandomBatchesNeverReachOutside) {
   SeededRandom random(11);
   std::string start = KeyspacePrefix(300), end = PrefixEnd(start);
@@ -356,6 +375,7 @@ TEST(Authorization, RandomBatchesNeverReachOutside) {
   int allowed = 0;
   for (int i = 0; i < 20000; ++i) {
     v1::BatchRequest batch = NewBatch();
+    batch.mutable_header()->set_max_bytes(1 << 10);
     auto* scan = batch.add_requests()->mutable_scan();
     scan->set_key(key());
     scan->set_end_key(key());

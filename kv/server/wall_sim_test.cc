@@ -222,6 +222,7 @@ class BatchMaker {
     header->set_range_id(random_.Chance(0.7) ? last_range_ : random_.Uniform(70));
     header->set_timeout_us(1'000'000);
     header->set_wait_policy(v1::WAIT_ERROR);
+    header->set_max_bytes(random_.Chance(wild_) ? random_.Next64() : 1 + random_.Uniform(1 << 20));
     header->set_tenant_id(random_.Chance(wild_) ? random_.Uniform(5) : 0);
     const auto* oneof = v1::Request::descriptor()->FindOneofByName("value");
     for (uint64_t n = 1 + random_.Uniform(3); n > 0; --n) {
