@@ -1,5 +1,6 @@
-"""Processes die and come back: KV nodes under load, everything at once, pods, tenants that sleep."""
+"""Processes die and come back, or stop for a while: KV nodes under load, everything at once, pods, tenants that sleep."""
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -47,6 +48,23 @@ class Resilience(unittest.TestCase):
 
             self.run_load(12, kill)
             self.check_sums()
+
+    def test_any_node_may_stop_for_a_while_under_load(self):
+        """A process that is stopped keeps its connections, and does not know when it goes on how long that was."""
+        self.cluster.psql(self.tenant["url"], "create table if not exists beside (node int)")
+        for number in ("1", "2", "3"):
+            def pause():
+                node = self.cluster.processes("kv", id=number)[0]
+                os.kill(node["pid"], signal.SIGSTOP)
+                try:
+                    # Whatever it led is led by others.
+                    self.cluster.psql(self.tenant["url"], f"insert into beside values ({number})")
+                finally:
+                    os.kill(node["pid"], signal.SIGCONT)
+
+            self.run_load(8, pause)
+            self.check_sums()
+        self.assertEqual(self.cluster.psql(self.tenant["url"], "select count(*) from beside"), "3")
 
     def test_acknowledged_transactions_survive_the_loss_of_all_processes(self):
         self.cluster.psql(self.tenant["url"], "create table if not exists acknowledged (id int primary key)")
