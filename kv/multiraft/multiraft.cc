@@ -96,6 +96,7 @@ void MultiRaft::Remove(RangeId range, const absl::Status& why) {
   if (it == groups_.end()) return;
   it->second->Stop(why);
   awake_.erase(range);
+  resting_.erase(range);
   elections_.erase(range);
   tasks_.Spawn(Bury(std::move(it->second)));
   groups_.erase(it);
@@ -134,19 +135,29 @@ Task<void> MultiRaft::ReadyLoop() {
 
 void MultiRaft::Wake(RaftGroup* group) {
   if (group->awake || group->stopped()) return;
+  if (auto it = resting_.find(group->range_id()); it != resting_.end()) {
+    if (StillRests(*group, it->second)) return;
+    resting_.erase(it);
+  }
   group->awake = true;
-  awake_.insert(group->range_id());
+  awake_.try_emplace(group->range_id());
   has_awake_.NotifyAll();
 }
 
 Task<void> MultiRaft::Ticker() {
   for (;;) {
     while (awake_.empty() && elections_.empty()) {
-      if (!(co_await has_awake_.Wait(tasks_.ctx())).ok()) co_return;
+      const std::optional<MonoTime> next = NextAsking();
+      (void)co_await has_awake_.Wait(next ? tasks_.ctx().WithDeadline(*next) : tasks_.ctx());
+      if (tasks_.ctx().done()) co_return;
+      AskTheSilent(runtime_.executor->Now());
     }
     if (!(co_await Sleep(tasks_.ctx(), options_.tick)).ok()) co_return;
-    TryElections(runtime_.executor->Now());
-    std::vector<RangeId> awake(awake_.begin(), awake_.end());
+    const MonoTime now = runtime_.executor->Now();
+    TryElections(now);
+    AskTheSilent(now);
+    std::vector<RangeId> awake;
+    for (const auto& [range, seen] : awake_) awake.push_back(range);
     for (size_t i = 0; i < awake.size(); ++i) {
       auto group = Find(awake[i]);
       if (group == nullptr || group->stopped() || !group->NeedsTicks()) {
@@ -155,6 +166,10 @@ Task<void> MultiRaft::Ticker() {
         continue;
       }
       group->Tick();
+      if (auto it = awake_.find(awake[i]); it != awake_.end() && BeginsToRest(group.get(), it->second, now)) {
+        awake_.erase(it);
+        group->awake = false;
+      }
       if (i % 256 == 255 && !(co_await tasks_.ctx().Yield()).ok()) co_return;
     }
   }
@@ -163,6 +178,7 @@ Task<void> MultiRaft::Ticker() {
 // --------------------------------------------------------------------------------------------------------------- elections
 
 void MultiRaft::WantElection(RaftGroup* group, Duration delay) {
+  EndRest(group->range_id());
   MonoTime now = runtime_.executor->Now();
   Election& e = elections_[group->range_id()];
   const MonoTime soonest = e.asked ? std::max(now + delay, *e.asked + kElectionLeast) : now + delay;
@@ -233,6 +249,7 @@ Task<void> MultiRaft::SupportChanged(std::set<StoreId> stores) {
     if (std::none_of(stores.begin(), stores.end(), [&](StoreId s) { return group->HasReplicaOn(s); })) continue;
     const bool recent = group->last_active() != MonoTime{} && now - group->last_active() <= options_.recent;
     if (!group->awake && !recent && !group->holds_lease()) continue;
+    EndRest(ranges[i]);
     group->OnSupportChange();
     if (!recent || group->LeaderLooksAlive()) continue;
     // One after the other, the first of them at once.
@@ -400,12 +417,19 @@ void MultiRaft::ReceiveRaft(v1::RaftEnvelope envelope) {
     }
     return;
   }
+  Heard(group->range_id(), message.from);
   group->Step(std::move(message), from);
 }
 
 void MultiRaft::Undelivered(StoreId store, const std::vector<RangeId>& ranges) {
   for (RangeId range : ranges) {
-    if (auto group = Find(range); group != nullptr) group->Undelivered(store);
+    auto group = Find(range);
+    if (group == nullptr) continue;
+    if (auto it = resting_.find(range); it != resting_.end()) {
+      const v1::ReplicaDescriptor* r = ReplicaOn(group->descriptor(), store);
+      if (r != nullptr && !it->second.silent.contains(r->replica_id())) resting_.erase(it);
+    }
+    group->Undelivered(store);
   }
 }
 

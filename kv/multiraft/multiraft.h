@@ -5,6 +5,7 @@
 //   log engine, ticks ───────────────────────┘                                   │ messages, appends, applies
 //
 //   asleep ──a message or request that leaves it NeedsTicks()──► awake: ticked every 50 ms ──NeedsTicks() no more──► asleep
+//                                                                 awake ──only silent followers are behind──► rests (multiraft_rest.cc)
 //
 // A sleeping group costs its memory: no timer, no message. When a store loses support, groups with recent traffic and its leader
 // there try an election at once; sleeping ones when they are next asked for something. Elections are rate-limited.
@@ -154,6 +155,8 @@ class MultiRaft : private StoreStreams::Receiver {
   void Spawn(Task<void> task) { tasks_.Spawn(std::move(task)); }
   void MarkDirty(RaftGroup* group);
   void Wake(RaftGroup* group);
+  // Something happened that may make a silent follower of `range` answer, or is to be seen to by ticks.
+  void EndRest(RangeId range) { resting_.erase(range); }
   // Tries elections now and again until somebody leads, or a few seconds have passed.
   void WantElection(RaftGroup* group, Duration delay);
   bool TakeElectionPermit();
@@ -167,6 +170,7 @@ class MultiRaft : private StoreStreams::Receiver {
   void NoteHeard(Timestamp t) { heard_ = std::max(heard_, t); }
   Timestamp heard() const { return heard_; }
   size_t awake_groups() const { return awake_.size(); }
+  size_t resting_groups() const { return resting_.size(); }
   // A message for `group` out of the ordinary way (snapshots).
   std::shared_ptr<RaftGroup> FindOrCreate(const v1::RaftEnvelope& envelope);
   // A message came before the split that is to make its replica was applied here: it is kept, the newest of each range, and
@@ -174,6 +178,8 @@ class MultiRaft : private StoreStreams::Receiver {
   // each in the range that the last one made, a store that is behind would come no nearer than by one of them per tick.
   void KeepEarly(const v1::RaftEnvelope& envelope);
   void TakeEarly(RaftGroup* group);
+  // A replica has gone, or holds less than before: those that could not be made, as it held their keys, may be now.
+  void RetryEarly();
 
  private:
   struct Election {
@@ -181,6 +187,30 @@ class MultiRaft : private StoreStreams::Receiver {
     MonoTime give_up;
     std::optional<MonoTime> asked;  // the others for their votes, last
   };
+  // What time and messages of their own do to it.
+  struct Standing {
+    uint64_t term = 0, last_index = 0, commit = 0, generation = 0;
+    bool operator==(const Standing&) const = default;
+  };
+  struct Awake {
+    Standing standing;
+    MonoTime since{};  // it has been like that
+    std::map<ReplicaId, int> heard;  // messages, since then
+  };
+  struct Rest {
+    Standing standing;
+    std::set<ReplicaId> silent;
+    Duration pause{};
+    MonoTime next{};  // time to ask them
+  };
+  static Standing StandingOf(const RaftGroup& group);
+  bool StillRests(const RaftGroup& group, const Rest& rest) const;
+  // It has just been ticked. True: it rests from now on.
+  bool BeginsToRest(RaftGroup* group, Awake& awake, MonoTime now);
+  void AskTheSilent(MonoTime now);
+  std::optional<MonoTime> NextAsking() const;
+  void Heard(RangeId range, ReplicaId from);
+  Task<void> DeliverEarly();
   void ReceiveMessages(v1::StoreMessages messages) override;
   void Undelivered(StoreId store, const std::vector<RangeId>& ranges) override;
   void ReceiveRaft(v1::RaftEnvelope envelope);
@@ -210,10 +240,12 @@ class MultiRaft : private StoreStreams::Receiver {
   std::map<RangeId, std::shared_ptr<RaftGroup>> groups_;
   std::deque<std::weak_ptr<RaftGroup>> dirty_;
   Condition has_dirty_;
-  std::set<RangeId> awake_;
+  std::map<RangeId, Awake> awake_;
+  std::map<RangeId, Rest> resting_;
   std::map<RangeId, Election> elections_;
   std::map<RangeId, v1::RaftEnvelope> early_;
   std::deque<RangeId> early_order_;  // of their first arrival
+  bool delivering_early_ = false;
   Condition has_awake_;
   Condition support_changed_;
   Timestamp served_;

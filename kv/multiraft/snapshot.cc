@@ -82,6 +82,7 @@ Task<void> SnapshotTransfer::Send(std::shared_ptr<RaftGroup> group, raft::Messag
     host_->metrics().snapshots_failed += 1;
     LOG_INFO("snapshot not sent", {"range", group->range_id()}, {"replica", message.to}, {"why", s.ToString()});
   }
+  host_->EndRest(group->range_id());
   group->ReportSnapshot(message.to, s.ok());
 }
 

@@ -152,6 +152,7 @@ void Store::DescriptorReplaced(RaftGroup* group, const v1::RangeDescriptor& old)
   if (old.range_id() != 0) {
     auto it = by_start_.find(old.start_key());
     if (it != by_start_.end() && it->second == group->range_id()) by_start_.erase(it);
+    if (old.end_key() != group->descriptor().end_key()) multiraft_.RetryEarly();
   }
   by_start_[group->descriptor().start_key()] = group->range_id();
   for (const auto& r : group->descriptor().replicas()) {
@@ -211,6 +212,7 @@ Task<absl::Status> Store::Destroy(const Context& ctx, RangeId range, ReplicaId n
   problems_.erase(range);
   destroying_.erase(range);
   pool_.SayNow();  // one that had stopped is gone
+  multiraft_.RetryEarly();
   PROBE("a removed replica was destroyed");
   LOG_INFO("replica destroyed", {"range", range}, {"next_replica", next_replica});
   co_return absl::OkStatus();

@@ -145,6 +145,7 @@ void Store::ForgetEnded(RangeId range) {
   multiraft_.Remove(range, absl::UnavailableError(StrCat("range ", range, " has become part of another")));
   damaged_.erase(range);
   problems_.erase(range);
+  multiraft_.RetryEarly();
 }
 
 }  // namespace insula::kv
