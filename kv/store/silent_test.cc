@@ -1,12 +1,18 @@
 // Followers that do not answer, though their store lives: what that costs, and that they are heard when they do.
 #include <cstdlib>
+#include <map>
 #include <string>
+#include <utility>
 
 #include "base/log/log.h"
 #include "base/sim/net.h"
+#include "base/status_macros.h"
 #include "base/strings.h"
 #include "gtest/gtest.h"
 #include "kv/metrics/store_metrics.h"
+#include "kv/multiraft/log_engine.h"
+#include "kv/multiraft/range_state.h"
+#include "kv/storage/engine.h"
 #include "kv/store/store.h"
 #include "kv/store/testing/cluster.h"
 #include "tenant/tenant.h"
@@ -90,6 +96,54 @@ TEST_F(SilentTest, ARangeRestsForAFollowerThatCannotBeMadeAndIsToldWhenItCan) {
   EXPECT_TRUE(cluster.sim().RunUntil([&] { return cluster.Read(stopped, Key("z2")).has_value(); }, 2s)) << cluster.Progress(1000);
   EXPECT_TRUE(cluster.WaitCaughtUp(1000, 5s));
   cluster.CheckReplicasAgree(1000);
+}
+
+// A replica that applied its own removal and was damaged before it could go: its successor on this store is not taken for it.
+TEST_F(SilentTest, ADamagedReplicaThatItsDescriptorDoesNotNameIsNamedAllTheSame) {
+  for (const bool log_knows : {true, false}) {
+    TestCluster cluster(3);
+    cluster.StartAll();
+    ASSERT_TRUE(cluster.Write(kRange, Key("a"), "1").ok());
+    ASSERT_TRUE(cluster.WaitCaughtUp(kRange));
+    const int leader = cluster.Leaseholder(kRange), damaged = Follower(cluster, kRange);
+    const StoreId store = static_cast<StoreId>(damaged) + 1;
+    const ReplicaId removed = ReplicaOn(cluster.Descriptor(kRange), store)->replica_id();
+    if (!log_knows) {
+      LogBatch forget;
+      forget.SetReplica(kRange, 0);
+      absl::Status s = cluster.sim().Run(
+          &cluster.Node(damaged),
+          [&](Context ctx) -> Task<absl::Status> { co_return co_await cluster.store(damaged)->log().AppendAndWait(ctx, std::move(forget)); }, 5s);
+      ASSERT_TRUE(s.ok()) << s;
+    }
+    absl::Status s = cluster.sim().Run(
+        &cluster.Node(damaged),
+        [&](Context ctx) -> Task<absl::Status> {
+          storage::Engine& engine = cluster.store(damaged)->engine();
+          auto loaded = LoadRange(*engine.NewReader(), kRange);
+          v1::RangeDescriptor without = (*loaded)->descriptor;
+          for (int i = without.replicas_size() - 1; i >= 0; --i) {
+            if (without.replicas(i).store_id() == store) without.mutable_replicas()->DeleteSubrange(i, 1);
+          }
+          without.set_next_replica_id(removed + 1);
+          (*loaded)->state.applied_index += 1000;  // of entries that its log has not
+          storage::WriteBatch rows;
+          PutDescriptor(&rows, without);
+          PutRangeState(&rows, kRange, (*loaded)->state);
+          CO_RETURN_IF_ERROR(engine.Write(rows));
+          co_return co_await engine.Flush(ctx);
+        },
+        5s);
+    ASSERT_TRUE(s.ok()) << s;
+    cluster.Crash(damaged);
+    cluster.Restart(damaged);
+    ASSERT_TRUE(cluster.WaitReady(damaged));
+    ASSERT_EQ(cluster.store(damaged)->damaged_count(), 1u);
+    const std::map<RangeId, ReplicaId> said = {{kRange, removed}};
+    auto heard = [&] { return cluster.store(leader)->pool().View().Find(store)->stopped; };
+    EXPECT_TRUE(cluster.sim().RunUntil([&] { return heard().size() == 1; }, 30s));
+    EXPECT_EQ(heard(), said);
+  }
 }
 
 // Whoever answers is seen to at once, whatever the others do.

@@ -187,6 +187,7 @@ class Store : private RangeLifecycle, private PlacedRanges {
   // store_placement.cc
   void StartPlacement();
   void SayStopped(v1::StoreLoad* load) const;
+  ReplicaId ReplicaIdHere(const v1::RangeDescriptor& descriptor) const;
   void CountOwn();
   bool TakesReplicas(StoreId store);
   void FillLoad(v1::StoreLoad* load);

@@ -58,13 +58,20 @@ void Store::CountOwn() {
   own_.writes_per_second = Floor(writes_.PerSecond(runtime_.executor->Now()));
 }
 
+// The number of the replica here that has this descriptor. One that it does not name applied its own removal: that is the one whose log this
+// is, or, if the log does not say, none that was made later. So a successor, which may be named before this one is gone, is not meant.
+ReplicaId Store::ReplicaIdHere(const v1::RangeDescriptor& descriptor) const {
+  if (const v1::ReplicaDescriptor* replica = ReplicaOn(descriptor, options_.store_id); replica != nullptr) return replica->replica_id();
+  const ReplicaId logs = log_->Replica(descriptor.range_id());
+  return logs != 0 ? logs : descriptor.next_replica_id() - 1;
+}
+
 // As many as fit into a message that goes along every few seconds; when those have been replaced, others follow.
 void Store::SayStopped(v1::StoreLoad* load) const {
   auto& said = *load->mutable_stopped_replicas();
   for (const auto& [range, descriptor] : damaged_) {
     if (said.size() >= kMostStoppedSaid) return;
-    const v1::ReplicaDescriptor* replica = ReplicaOn(descriptor, options_.store_id);
-    said[range] = replica == nullptr ? 0 : replica->replica_id();
+    said[range] = ReplicaIdHere(descriptor);
   }
   for (const auto& [range, replica] : own_.stopped) {
     if (said.size() >= kMostStoppedSaid) return;
