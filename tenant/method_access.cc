@@ -31,6 +31,8 @@ constexpr Row kTable[] = {
     {"/insula.tenant.v1.TenantAdmin/Create", kNode | kAdmin},
     {"/insula.tenant.v1.TenantAdmin/Get", kNode | kOperator | kAdmin},
     {"/insula.tenant.v1.TenantAdmin/List", kNode | kAdmin},
+    {"/insula.tenant.v1.TenantAdmin/SetPlan", kNode | kAdmin},
+    {"/insula.tenant.v1.Lending/Borrow", kNode},
     {"/insula.tenant.v1.Registry/Watch", kNode | kOperator},
     {"/insula.tenant.v1.Registry/Update", kNode | kOperator},
     {"/insula.tenant.v1.Registry/Purge", kNode | kOperator},

@@ -11,7 +11,9 @@
 //   kv.v1.Node/Decommission           |        | yes  |          |  yes  |       |
 //   kv.v1.Node/Drain                  |        |      |          |  yes  |       |
 //   tenant.v1.TenantAdmin/Create, List|        | yes  |          |  yes  |       |
+//   tenant.v1.TenantAdmin/SetPlan     |        | yes  |          |  yes  |       |
 //   tenant.v1.TenantAdmin/Get         |        | yes  |   yes    |  yes  |       |
+//   tenant.v1.Lending/Borrow          |        | yes  |          |       |       |
 //   tenant.v1.Registry/*              |        | yes  |   yes    |       |       |
 //   ops.v1.Directory/*                |        |      |          |  yes  |  yes  |
 //   ops.v1.Operator/*                 |        |      |          |  yes  |       |

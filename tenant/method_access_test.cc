@@ -15,6 +15,7 @@
 #include "proto/operator/pod.pb.h"
 #include "proto/operator/supervisor.pb.h"
 #include "proto/tenant/admin.pb.h"
+#include "proto/tenant/lending.pb.h"
 
 namespace insula {
 namespace {
@@ -38,6 +39,8 @@ const std::map<std::string, std::set<Role>> kExpected = {
     {"/insula.tenant.v1.TenantAdmin/Create", {Role::kNode, Role::kAdmin}},
     {"/insula.tenant.v1.TenantAdmin/Get", {Role::kNode, Role::kOperator, Role::kAdmin}},
     {"/insula.tenant.v1.TenantAdmin/List", {Role::kNode, Role::kAdmin}},
+    {"/insula.tenant.v1.TenantAdmin/SetPlan", {Role::kNode, Role::kAdmin}},
+    {"/insula.tenant.v1.Lending/Borrow", {Role::kNode}},
     {"/insula.tenant.v1.Registry/Watch", {Role::kNode, Role::kOperator}},
     {"/insula.tenant.v1.Registry/Update", {Role::kNode, Role::kOperator}},
     {"/insula.tenant.v1.Registry/Purge", {Role::kNode, Role::kOperator}},
@@ -62,7 +65,7 @@ std::vector<std::string> AllMethods() {
   std::vector<std::string> methods;
   for (const google::protobuf::FileDescriptor* file :
        {kv::v1::BatchRequest::descriptor()->file(), kv::v1::StoreMessages::descriptor()->file(), kv::v1::NodeStatusRequest::descriptor()->file(),
-        tenant::v1::TenantRecord::descriptor()->file(), ops::v1::LookupTenantRequest::descriptor()->file(), ops::v1::StopRequest::descriptor()->file(),
+        tenant::v1::TenantRecord::descriptor()->file(), tenant::v1::BorrowRequest::descriptor()->file(), ops::v1::LookupTenantRequest::descriptor()->file(), ops::v1::StopRequest::descriptor()->file(),
         ops::v1::StartNodeRequest::descriptor()->file()}) {
     for (int s = 0; s < file->service_count(); ++s) {
       for (int m = 0; m < file->service(s)->method_count(); ++m) methods.push_back(StrCat("/", file->service(s)->full_name(), "/", file->service(s)->method(m)->name()));

@@ -10,16 +10,20 @@ using Wide = __int128;
 constexpr int64_t kNanosPerSecond = 1'000'000'000;
 }  // namespace
 
-TokenBucket::TokenBucket(int64_t rate, int64_t burst, MonoTime now) : rate_(rate), burst_(burst), level_(burst), last_(now) {
+TokenBucket::TokenBucket(int64_t rate, int64_t burst, MonoTime now, int64_t deepest)
+    : rate_(rate), burst_(burst), deepest_(deepest == 0 ? burst : deepest), level_(burst), last_(now) {
   CHECK(rate > 0 && burst > 0 && burst < INT64_MAX / 2) << "a token bucket needs a rate and a burst";
+  CHECK(deepest_ > 0 && deepest_ < INT64_MAX / 2) << "a bound of debts is above zero";
 }
 
-void TokenBucket::SetLimits(int64_t rate, int64_t burst, MonoTime now) {
+void TokenBucket::SetLimits(int64_t rate, int64_t burst, MonoTime now, int64_t deepest) {
   CHECK(rate > 0 && burst > 0 && burst < INT64_MAX / 2) << "a token bucket needs a rate and a burst";
+  CHECK(deepest >= 0 && deepest < INT64_MAX / 2) << "a bound of debts is above zero";
   Refill(now);
   rate_ = rate;
   burst_ = burst;
-  level_ = std::clamp(level_, -burst_, burst_);
+  deepest_ = deepest == 0 ? burst : deepest;
+  level_ = std::clamp(level_, -deepest_, burst_);
 }
 
 void TokenBucket::Refill(MonoTime now) {
@@ -43,8 +47,8 @@ void TokenBucket::Charge(int64_t amount, MonoTime now) {
   Spend(amount);
 }
 
-// Whoever went past the bucket is not held to it for longer than burst ÷ rate.
-void TokenBucket::Spend(int64_t amount) { level_ = amount > level_ + burst_ ? -burst_ : level_ - amount; }
+// Whoever went past the bucket is not held to it for longer than deepest ÷ rate.
+void TokenBucket::Spend(int64_t amount) { level_ = amount > level_ + deepest_ ? -deepest_ : level_ - amount; }
 
 int64_t TokenBucket::Available(MonoTime now) {
   Refill(now);

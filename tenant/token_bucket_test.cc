@@ -38,6 +38,17 @@ TEST(TokenBucket, DebtIsNeverDeeperThanABurst) {
   EXPECT_TRUE(bucket.full(At(20s)));
 }
 
+TEST(TokenBucket, DebtMayBeDeeperWhereTheOwnerSaysSo) {
+  TokenBucket bucket(100, 1000, At(0s), 50'000);
+  bucket.Charge(20'000, At(0s));
+  EXPECT_EQ(bucket.Available(At(0s)), -19'000);
+  EXPECT_EQ(bucket.Available(At(190s)), 0);
+  bucket.Charge(1'000'000, At(190s));
+  EXPECT_EQ(bucket.Available(At(190s)), -50'000);
+  bucket.SetLimits(100, 1000, At(190s), 10'000);
+  EXPECT_EQ(bucket.Available(At(190s)), -10'000);
+}
+
 TEST(TokenBucket, AskingOftenNeitherLosesNorMakesTokens) {
   SeededRandom random(5);
   TokenBucket asked(333, 1'000'000, At(0s)), left_alone(333, 1'000'000, At(0s));
