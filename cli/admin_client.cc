@@ -51,6 +51,15 @@ Task<absl::StatusOr<std::vector<tpb::TenantRecord>>> AdminClient::List(const Con
   co_return std::vector<tpb::TenantRecord>(response->tenants().begin(), response->tenants().end());
 }
 
+Task<absl::StatusOr<tpb::TenantRecord>> AdminClient::SetPlan(const Context& ctx, std::string cluster, tpb::Plan plan) {
+  tpb::SetPlanRequest request;
+  request.set_cluster(std::move(cluster));
+  *request.mutable_plan() = plan;
+  auto response = co_await CallNodes<tpb::TenantResponse>(ctx, StrCat(kAdmin, "SetPlan"), request);
+  if (!response.ok()) co_return response.status();
+  co_return response->tenant();
+}
+
 namespace {
 template <typename Request>
 Task<absl::StatusOr<tpb::TenantRecord>> CallOperator(const Context& ctx, Transport& transport, std::string address, std::string method, std::string cluster) {

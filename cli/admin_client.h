@@ -25,6 +25,7 @@ class AdminClient {
   Task<absl::StatusOr<tenant::v1::TenantRecord>> Create(const Context& ctx, tenant::v1::CreateTenantRequest request);
   Task<absl::StatusOr<tenant::v1::TenantRecord>> Get(const Context& ctx, std::string cluster);
   Task<absl::StatusOr<std::vector<tenant::v1::TenantRecord>>> List(const Context& ctx);
+  Task<absl::StatusOr<tenant::v1::TenantRecord>> SetPlan(const Context& ctx, std::string cluster, tenant::v1::Plan plan);
   Task<absl::StatusOr<tenant::v1::TenantRecord>> Suspend(const Context& ctx, std::string cluster);
   Task<absl::StatusOr<tenant::v1::TenantRecord>> Resume(const Context& ctx, std::string cluster);
   Task<absl::StatusOr<tenant::v1::TenantRecord>> Drop(const Context& ctx, std::string cluster);

@@ -1,4 +1,4 @@
-// insula tenant create | list | get | suspend | resume | drop
+// insula tenant create | list | get | plan | suspend | resume | drop
 #include <CLI/CLI.hpp>
 #include <fstream>
 #include <iostream>
@@ -12,6 +12,7 @@
 #include "cli/commands.h"
 #include "cli/local_cluster.h"
 #include "cli/passwords.h"
+#include "tenant/plan.h"
 #include "tenant/tenant.h"
 
 namespace insula::cli {
@@ -27,6 +28,8 @@ struct TenantFlags {
   std::string password_file;
   std::string idle;
   std::string gc_ttl;
+  tpb::Plan plan;
+  bool unlimited = false;
   bool json = false;
 };
 
@@ -95,11 +98,17 @@ Json RecordJson(const tpb::TenantRecord& record, const std::vector<ops::v1::Pod>
   for (auto& pod : pods) {
     if (pod.tenant_id() == record.id()) list.push_back({{"id", pod.id()}, {"state", PodStateName(pod.state())}, {"address", pod.address()}});
   }
-  return Json({{"cluster", ClusterOf(record)}, {"id", record.id()}, {"name", record.name()}, {"state", StateName(record.state())}, {"generation", record.generation()}, {"pods", list}});
+  Json json({{"cluster", ClusterOf(record)}, {"id", record.id()}, {"name", record.name()}, {"state", StateName(record.state())}, {"generation", record.generation()}, {"pods", list}});
+  if (record.has_plan()) {
+    json["plan"] = {{"rate_ru", record.plan().rate_ru()}, {"burst_ru", record.plan().burst_ru()}, {"baseline_ru", record.plan().baseline_ru()}};
+  }
+  return json;
 }
 
 void PrintRecord(const tpb::TenantRecord& record, const std::vector<ops::v1::Pod>& pods) {
   std::cout << "cluster     " << ClusterOf(record) << "\nstate       " << StateName(record.state()) << "\ngeneration  " << record.generation() << "\nuser        " << record.user() << "\n";
+  const tpb::Plan& plan = record.plan();
+  if (record.has_plan()) std::cout << "plan        " << plan.rate_ru() << " RU/s, burst " << plan.burst_ru() << " RU, baseline " << plan.baseline_ru() << " RU/s\n";
   for (auto& pod : pods) {
     if (pod.tenant_id() == record.id()) std::cout << "pod         " << pod.id() << "  " << PodStateName(pod.state()) << "  " << pod.address() << "\n";
   }
@@ -144,6 +153,11 @@ Task<absl::Status> List(Context ctx, RealWorld&, LocalCluster& cluster, const Te
   co_return absl::OkStatus();
 }
 
+Task<absl::Status> SetPlan(Context ctx, RealWorld&, LocalCluster& cluster, const TenantFlags& flags) {
+  CO_ASSIGN_OR_RETURN(tpb::TenantRecord record, co_await cluster.client->SetPlan(ctx, flags.cluster, flags.plan));
+  co_return co_await Show(ctx, cluster, flags, record);
+}
+
 Task<absl::Status> Suspend(Context ctx, RealWorld&, LocalCluster& cluster, const TenantFlags& flags) {
   CO_ASSIGN_OR_RETURN(tpb::TenantRecord record, co_await cluster.client->Suspend(ctx, flags.cluster));
   co_return co_await Show(ctx, cluster, flags, record);
@@ -163,6 +177,21 @@ Task<absl::Status> Drop(Context ctx, RealWorld&, LocalCluster& cluster, const Te
     std::cout << "Dropped " << ClusterOf(record) << "." << std::endl;
   }
   co_return absl::OkStatus();
+}
+
+// What is wrong with the flags, seen without asking anybody.
+absl::Status CheckPlanFlags(const TenantFlags& flags) {
+  if (flags.unlimited && !IsNoPlan(flags.plan)) return absl::InvalidArgumentError("--unlimited takes the plan away; leave out --rate, --burst and --baseline");
+  if (!flags.unlimited && IsNoPlan(flags.plan)) return absl::InvalidArgumentError("say --rate, or --unlimited to take the plan away");
+  return flags.unlimited ? absl::OkStatus() : CompletePlan(flags.plan).status();
+}
+
+void AddPlanOptions(CLI::App* plan, TenantFlags* flags) {
+  plan->add_option_function<int64_t>("--rate", [flags](int64_t ru) { flags->plan.set_rate_ru(ru); }, "request units a second, over all nodes");
+  plan->add_option_function<int64_t>("--burst", [flags](int64_t ru) { flags->plan.set_burst_ru(ru); }, "request units that it can save up (default: ten seconds of the rate)");
+  plan->add_option_function<int64_t>("--baseline", [flags](int64_t ru) { flags->plan.set_baseline_ru(ru); },
+                                     "of the rate: what is left to it in any case (default: a tenth)");
+  plan->add_flag("--unlimited", flags->unlimited, "take the plan away");
 }
 
 }  // namespace
@@ -186,6 +215,7 @@ int TenantCommand(int argc, char** argv) {
   create->add_option("--idle", flags.idle, "suspend after so long without activity, e.g. 30s or 5m (default 10s)");
   add("list", "list all tenants", List, nullptr);
   add("get", "show one tenant", Get, "CLUSTER");
+  AddPlanOptions(add("plan", "set what a tenant may spend in the whole cluster", SetPlan, "CLUSTER"), &flags);
   add("suspend", "stop a tenant's pods; returns when none is left", Suspend, "CLUSTER");
   add("resume", "wake a tenant; returns when a pod is ready", Resume, "CLUSTER");
   add("drop", "delete a tenant with all its data", Drop, "CLUSTER");
@@ -193,6 +223,10 @@ int TenantCommand(int argc, char** argv) {
   if (!Parse(app, argc, argv, &exit_code)) return exit_code;
   if (run == Create && !IsValidTenantName(flags.cluster)) {
     std::cerr << "insula: \"" << flags.cluster << "\" is not a tenant name: it starts with a letter, holds a-z, 0-9 and '-', ends with a letter or digit, and has at most 63 characters\n";
+    return kExitUsage;
+  }
+  if (absl::Status plan = run == SetPlan ? CheckPlanFlags(flags) : absl::OkStatus(); !plan.ok()) {
+    std::cerr << "insula: " << std::string(plan.message()) << "\n";
     return kExitUsage;
   }
   for (const std::string& duration : {flags.idle, flags.gc_ttl}) {

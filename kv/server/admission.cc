@@ -35,6 +35,7 @@ struct Admission::Share {
   uint64_t bytes = 0;
   size_t batches = 0;
   size_t streams = 0;
+  std::shared_ptr<PlanGate::Account> plan;  // null: none
   metrics::Counter* throttled;
   metrics::Counter* writes_held_back;
   metrics::Counter* pushed_back;
@@ -47,12 +48,13 @@ struct Admission::Waiter : FairQueue::Item {
   Share* share = nullptr;
 };
 
-Admission::Admission(Executor* executor, ServerMetrics* metrics, AdmissionOptions options, WriteGate::Pressure disk)
+Admission::Admission(Executor* executor, ServerMetrics* metrics, AdmissionOptions options, WriteGate::Pressure disk, Borrowing borrowing)
     : executor_(executor),
       metrics_(metrics),
       options_(std::move(options)),
       last_forgetting_(executor->Now()),
       writes_(executor, metrics, std::move(disk), options_.writes),
+      plans_(executor, metrics, std::move(borrowing)),
       tasks_(Context::Background(executor)) {
   tasks_.Spawn(Turns());
 }
@@ -78,9 +80,11 @@ void Admission::ForgetIdle() {
   const MonoTime now = executor_->Now();
   if (now - last_forgetting_ < kForgetInterval) return;
   last_forgetting_ = now;
-  std::erase_if(shares_, [now](auto& entry) {
+  std::erase_if(shares_, [this, now](auto& entry) {
     Share& share = *entry.second;
-    return share.streams == 0 && share.batches == 0 && share.bucket.full(now);
+    if (share.streams > 0 || share.batches > 0 || !share.bucket.full(now) || (share.plan != nullptr && !plans_.Settled(share.plan))) return false;
+    if (on_forgotten_) on_forgotten_(entry.first);
+    return true;
   });
 }
 
@@ -159,8 +163,9 @@ Task<absl::Status> Admission::Wait(Context ctx, std::shared_ptr<Share> share, Mi
   co_return waiter.done.is_set() ? waiter.status : ended;
 }
 
-void Admission::Charge(Share& share, MilliRu cost) {
+void Admission::Charge(Share& share, Purse::Pot pot, MilliRu cost) {
   if (cost <= 0) return;
+  if (share.plan != nullptr) plans_.Charge(share.plan, pot, cost);
   share.bucket.Charge(cost, executor_->Now());
   queue_.Charge(&share.flow, cost);
   share.request_units->Increment(static_cast<double>(cost) / kMilliRuPerRu);
@@ -191,6 +196,25 @@ Task<void> Admission::Turns() {
     if (!(co_await ctx.Yield()).ok()) co_return;
     EndTurn();
   }
+}
+
+// ------------------------------------------------------------------------------------------------------------------- plans
+
+bool Admission::TryPlan(Share& share, MilliRu cost, bool finishing, Purse::Pot* pot) {
+  if (share.plan == nullptr) return true;
+  *pot = plans_.TryPass(share.plan, cost, finishing);
+  return *pot != Purse::Pot::kNone;
+}
+
+Task<absl::Status> Admission::WaitForPlan(Context ctx, std::shared_ptr<Share> share, MilliRu cost, bool finishing, int priority, Purse::Pot* pot) {
+  // It may have been taken away in the moment between.
+  if (share->plan == nullptr) co_return absl::OkStatus();
+  co_return co_await plans_.Wait(std::move(ctx), share->plan, cost, finishing, priority, pot);
+}
+
+void Admission::SetPlan(const insula::tenant::v1::TenantRecord& record) {
+  auto it = shares_.find(record.id());
+  if (it != shares_.end()) plans_.SetPlan(&it->second->plan, record.id(), record);
 }
 
 // ------------------------------------------------------------------------------------------------------------------ writes
@@ -226,6 +250,7 @@ void Admission::TurnAway(TenantId tenant, const absl::Status& why) {
     waiter->done.Set();
   }
   writes_.TurnAway(&share->writes, why);
+  if (share->plan != nullptr) plans_.TurnAway(*share->plan, why);
 }
 
 }  // namespace insula::kv

@@ -3,6 +3,9 @@
 //   batch ─► bounds? ─ no ─► refused: Unavailable, come back later
 //              │ yes
 //              ▼
+//          its tenant has a plan, and nothing to spend? ─ yes ─► waits until it has (PlanGate)
+//              │ no
+//              ▼
 //          it writes, and the disk does not keep up? ─ yes ─► waits for a part of what the disk takes (WriteGate)
 //              │ no
 //              ▼            room in this turn of the loop, nothing of the tenant waits, and
@@ -23,12 +26,15 @@
 //       Batches that end a transaction may use a reserve on top.
 //   A4  The system's own batches never wait; they take from tenants at most half of a turn.
 //   A5  While the store's disk does not keep up, what tenants write waits before its turn (write_gate.h), and what they read does not.
+//   A6  What a tenant with a plan spends here is paid for before it begins (plan_gate.h). Nobody forgets a plan or a share while it counts: a
+//       tenant that is forgotten here is forgotten by whoever knows its record, too (SetOnForgotten).
 // Loop thread only.
 #ifndef INSULA_KV_SERVER_ADMISSION_H_
 #define INSULA_KV_SERVER_ADMISSION_H_
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <utility>
@@ -41,10 +47,12 @@
 #include "base/async/wait.h"
 #include "base/runtime/executor.h"
 #include "kv/server/fair_queue.h"
+#include "kv/server/plan_gate.h"
 #include "kv/server/server_metrics.h"
 #include "kv/server/write_gate.h"
 #include "proto/tenant/admin.pb.h"
 #include "tenant/cost_model.h"
+#include "tenant/purse.h"
 #include "tenant/tenant.h"
 #include "tenant/token_bucket.h"
 
@@ -73,15 +81,21 @@ class Admission {
   class Batch {
    public:
     Batch() = default;
-    Batch(Batch&& other) noexcept : admission_(std::exchange(other.admission_, nullptr)), share_(std::move(other.share_)), bytes_(other.bytes_) {}
+    Batch(Batch&& other) noexcept : admission_(std::exchange(other.admission_, nullptr)), share_(std::move(other.share_)), bytes_(other.bytes_), pot_(other.pot_) {}
     Batch& operator=(Batch&& other) noexcept {
       std::swap(admission_, other.admission_);
       std::swap(share_, other.share_);
       std::swap(bytes_, other.bytes_);
+      std::swap(pot_, other.pot_);
       return *this;
     }
     ~Batch();
     bool valid() const { return admission_ != nullptr; }
+    // Whether the tenant's plan pays for it now; to be asked first. `finishing`: it ends a transaction.
+    bool TryPlan(MilliRu cost, bool finishing) { return admission_->TryPlan(*share_, cost, finishing, &pot_); }
+    Task<absl::Status> AdmitPlan(Context ctx, MilliRu cost, bool finishing, int priority) {
+      return admission_->WaitForPlan(std::move(ctx), share_, cost, finishing, priority, &pot_);
+    }
     // Whether it may begin now; if so, `cost` is accounted for.
     bool TryAdmit(MilliRu cost) { return admission_->TryAdmit(*share_, cost); }
     // Waits for its turn. Not OK: the context ended, or the tenant was turned away meanwhile; it has left the queue.
@@ -92,7 +106,7 @@ class Admission {
     // It writes so much in any case.
     void ChargeWrite(uint64_t bytes) { admission_->ChargeWrite(*share_, bytes); }
     // It cost so much more than was said.
-    void Charge(MilliRu cost) { admission_->Charge(*share_, cost); }
+    void Charge(MilliRu cost) { admission_->Charge(*share_, pot_, cost); }
     // Holds so many bytes from now on: the answer in place of the request.
     void SetBytes(uint64_t bytes);
 
@@ -101,6 +115,7 @@ class Admission {
     Admission* admission_ = nullptr;
     std::shared_ptr<Share> share_;
     uint64_t bytes_ = 0;
+    Purse::Pot pot_ = Purse::Pot::kNone;  // what of the plan has paid
   };
 
   // One open stream of a tenant.
@@ -120,13 +135,17 @@ class Admission {
   };
 
   // Outlives all streams and batches.
-  Admission(Executor* executor, ServerMetrics* metrics, AdmissionOptions options = {}, WriteGate::Pressure disk = [] { return 0.0; });
+  Admission(Executor* executor, ServerMetrics* metrics, AdmissionOptions options = {}, WriteGate::Pressure disk = [] { return 0.0; }, Borrowing borrowing = {});
   ~Admission();
 
   // kUnavailable (KV error) when the tenant has too many.
   absl::StatusOr<Stream> OpenStream(TenantId tenant);
   // The tenant's part of this node, as its record says.
   void SetShare(TenantId tenant, const insula::tenant::v1::NodeShare& share);
+  // What it may spend in the whole cluster, likewise.
+  void SetPlan(const insula::tenant::v1::TenantRecord& record);
+  // Told of each tenant whose share and plan are remembered no more: both have to be set when it is back.
+  void SetOnForgotten(std::function<void(TenantId)> on_forgotten) { on_forgotten_ = std::move(on_forgotten); }
   // Ends all waits of the tenant with `why` (it was suspended, say).
   void TurnAway(TenantId tenant, const absl::Status& why);
   // A batch of the system's own begins.
@@ -135,6 +154,7 @@ class Admission {
   const CostModel& cost_model() const { return options_.cost; }
   size_t queued() const { return queue_.size(); }
   const WriteGate& writes() const { return writes_; }
+  const PlanGate& plans() const { return plans_; }
   uint64_t bytes() const { return bytes_; }
   size_t tenants() const { return shares_.size(); }
 
@@ -142,9 +162,11 @@ class Admission {
   struct Waiter;
 
   absl::StatusOr<Batch> Begin(const std::shared_ptr<Share>& share, uint64_t bytes, bool finishing);
+  bool TryPlan(Share& share, MilliRu cost, bool finishing, Purse::Pot* pot);
+  Task<absl::Status> WaitForPlan(Context ctx, std::shared_ptr<Share> share, MilliRu cost, bool finishing, int priority, Purse::Pot* pot);
   bool TryAdmit(Share& share, MilliRu cost);
   Task<absl::Status> Wait(Context ctx, std::shared_ptr<Share> share, MilliRu cost, int priority);
-  void Charge(Share& share, MilliRu cost);
+  void Charge(Share& share, Purse::Pot pot, MilliRu cost);
   bool TryWrite(Share& share, uint64_t bytes);
   Task<absl::Status> WaitToWrite(Context ctx, std::shared_ptr<Share> share, uint64_t bytes, int priority);
   void ChargeWrite(Share& share, uint64_t bytes);
@@ -162,6 +184,8 @@ class Admission {
   MonoTime last_forgetting_;
   FairQueue queue_;
   WriteGate writes_;
+  PlanGate plans_;
+  std::function<void(TenantId)> on_forgotten_;
   uint64_t bytes_ = 0;
   MilliRu spent_ = 0;         // of this turn, by tenants
   MilliRu system_spent_ = 0;  // and by the system

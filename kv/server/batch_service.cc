@@ -222,17 +222,22 @@ class BatchService::Session {
   }
   bool AnswersPileUp(const v1::BatchRequest& batch) const { return unsent_bytes_ > kMaxUnsentBytes && !IsFinishing(batch); }
 
-  // Until the batch may begin: the disk takes what it writes, it is the tenant's turn, and answers of the stream are taken.
+  // Until the batch may begin: the tenant's plan pays for it, the disk takes what it writes, it is the tenant's turn, and answers of the stream are taken.
   Task<absl::Status> AwaitTurn(const Context& ctx, Call& call, const v1::BatchRequest& batch, bool* waited) {
     const KvWork work = WorkOf(batch, call.bytes);
+    const MilliRu cost = CostOf(service_->admission_->cost_model(), work);
     // Others may wait for what ends a transaction. If all of it is in this batch, nobody does.
-    if (work.write_bytes > 0 && IsFinishing(batch) && !IsOnePhase(batch)) {
+    const bool finishing = IsFinishing(batch) && !IsOnePhase(batch);
+    if (!call.held.TryPlan(cost, finishing)) {
+      *waited = true;
+      CO_RETURN_IF_ERROR(TurnError(ctx, co_await call.held.AdmitPlan(ctx, cost, finishing, batch.header().priority())));
+    }
+    if (work.write_bytes > 0 && finishing) {
       call.held.ChargeWrite(work.write_bytes);
     } else if (work.write_bytes > 0 && !call.held.TryWrite(work.write_bytes)) {
       *waited = true;
       CO_RETURN_IF_ERROR(TurnError(ctx, co_await call.held.AdmitWrite(ctx, work.write_bytes, batch.header().priority())));
     }
-    const MilliRu cost = CostOf(service_->admission_->cost_model(), work);
     if (!call.held.TryAdmit(cost)) {
       *waited = true;
       CO_RETURN_IF_ERROR(TurnError(ctx, co_await call.held.Admit(ctx, cost, batch.header().priority())));

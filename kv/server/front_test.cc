@@ -228,13 +228,13 @@ TEST_F(FrontTest, TenantsMayCallNothingButBatch) {
     auto acme = Make(TenantKey(kAcme, 1));
     for (const char* method : {"/insula.kv.v1.Stores/Messages", "/insula.kv.v1.Stores/Snapshot", "/insula.kv.v1.Node/Status", "/insula.tenant.v1.TenantAdmin/Create",
                                "/insula.tenant.v1.TenantAdmin/Get", "/insula.tenant.v1.TenantAdmin/List", "/insula.tenant.v1.Registry/Watch",
-                               "/insula.tenant.v1.Registry/Update", "/insula.tenant.v1.Registry/Purge"}) {
+                               "/insula.tenant.v1.Registry/Update", "/insula.tenant.v1.Registry/Purge", "/insula.tenant.v1.TenantAdmin/SetPlan", "/insula.tenant.v1.Lending/Borrow"}) {
       EXPECT_EQ(co_await Probe(ctx, *acme, method), absl::StatusCode::kPermissionDenied) << method;
     }
     EXPECT_EQ(co_await Probe(ctx, *acme, "/insula.ops.v1.Directory/ListPods"), absl::StatusCode::kUnimplemented) << "not this process's";
     co_return absl::OkStatus();
   });
-  EXPECT_EQ(Denied("method"), 9);
+  EXPECT_EQ(Denied("method"), 11);
   EXPECT_TRUE(Logged("caller=\"tenant 2 generation 1\"", "target=/insula.tenant.v1.Registry/Purge"));
 }
 

@@ -27,6 +27,7 @@
 #include "kv/server/node_metrics.h"
 #include "kv/server/node_service.h"
 #include "kv/server/node_store.h"
+#include "kv/server/plan_lender.h"
 #include "kv/server/registry_watch.h"
 #include "kv/server/server_metrics.h"
 #include "kv/server/tenant_gate.h"
@@ -85,9 +86,10 @@ class Node::Impl : private BatchExecutor, private SystemLeadership, private Node
         term_(database_.get(), [this] { return LeaseSequence(keys::kSystemRange); }),
         tenants_(database_.get(), &term_, runtime.clock),
         gate_([this](const Context& read, TenantId id) { return tenants_.GetById(read, id); }),
-        admission_(runtime.executor, &metrics_, {}, [this] { return store_.WritePressure(); }),
+        admission_(runtime.executor, &metrics_, {}, [this] { return store_.WritePressure(); }, BorrowingFor(transport)),
         batches_(this, &gate_, &admission_, &denials_, &metrics_),
         tenant_service_(&tenants_, &term_, this, transport),
+        lender_(runtime.executor, this, transport, &metrics_),
         watch_(this, transport, OwnAddress(options_), &gate_),
         nodes_(database_.get(), &term_),
         membership_(MembershipOptionsFor(options_), &nodes_, &members_, this, transport, MembershipHooks()),
@@ -95,7 +97,11 @@ class Node::Impl : private BatchExecutor, private SystemLeadership, private Node
         versions_(database_.get(), this, [this] { return MembersThatStay(); }),
         version_follower_(options_.node_id, this, transport, OwnAddress(options_), &version_gate_, options_.on_fatal),
         tasks_(ctx) {
-    gate_.SetOnRecord([this](const TenantRecord& record) { admission_.SetShare(record.id(), record.node_share()); });
+    gate_.SetOnRecord([this](const TenantRecord& record) {
+      admission_.SetShare(record.id(), record.node_share());
+      admission_.SetPlan(record);
+    });
+    admission_.SetOnForgotten([this](TenantId tenant) { gate_.Forget(tenant); });
     gate_.SetOnRefused([this](TenantId tenant, const absl::Status& why) { admission_.TurnAway(tenant, why); });
     RegisterStoreMetrics(store_metrics_, registry_);
     RegisterNodeMetrics(registry_, [store = std::weak_ptr<Store*>(reachable_)]() -> Store* {
@@ -104,6 +110,7 @@ class Node::Impl : private BatchExecutor, private SystemLeadership, private Node
     });
     batches_.Register(&guarded_);
     tenant_service_.Register(&guarded_);
+    lender_.Register(&guarded_);
     membership_.Register(&guarded_);
     versions_.Register(&guarded_);
     RegisterNodeService(&guarded_, this);
@@ -115,6 +122,7 @@ class Node::Impl : private BatchExecutor, private SystemLeadership, private Node
     CO_RETURN_IF_ERROR(co_await store_.Start(ctx));
     store_.SetSender(&database_->sender());
     tasks_.Spawn(watch_.Run(tasks_.ctx()));
+    tasks_.Spawn(lender_.Run(tasks_.ctx()));
     tasks_.Spawn(FollowMembers());
     tasks_.Spawn(membership_.Run(tasks_.ctx()));
     tasks_.Spawn(version_follower_.Run(tasks_.ctx()));
@@ -168,6 +176,13 @@ class Node::Impl : private BatchExecutor, private SystemLeadership, private Node
       }
     }
     return nodes;
+  }
+  Borrowing BorrowingFor(Transport* transport) {
+    return {.ask =
+                [this, transport](Context ctx, TenantId tenant, PlanLimits limits, MilliRu wanted) {
+                  return BorrowFromLeader(std::move(ctx), this, transport, OwnAddress(options_), tenant, limits, wanted);
+                },
+            .nodes = [this] { return store_.started() ? static_cast<uint32_t>(MembersThatStay().size()) : 1u; }};
   }
   StoreOptions StoreOptionsFor(const Runtime& runtime) {
     StoreOptions store;
@@ -409,6 +424,7 @@ class Node::Impl : private BatchExecutor, private SystemLeadership, private Node
   Admission admission_;
   BatchService batches_;
   TenantService tenant_service_;
+  PlanLender lender_;
   RegistryWatch watch_;
   NodeStore nodes_;
   Membership membership_;

@@ -44,6 +44,14 @@ void TenantService::Register(Transport* server) {
     for (auto& record : records) *response.add_tenants() = std::move(record);
     co_return response.SerializeAsString();
   });
+  calls_.AddUnary(server, StrCat(kAdmin, "SetPlan"), [this](Context ctx, std::string bytes) -> Task<Bytes> {
+    CO_ASSIGN_OR_RETURN(auto request, ParseRequest<pb::SetPlanRequest>(bytes));
+    auto done = co_await store_->SetPlan(ctx, std::move(request));
+    if (!done.ok()) co_return NotKnown(done.status());
+    TenantRecord record = *std::move(done);
+    Changed(record.id(), record);
+    co_return AsResponse(std::move(record));
+  });
   calls_.AddUnary(server, StrCat(kRegistry, "Update"), [this](Context ctx, std::string bytes) -> Task<Bytes> {
     CO_ASSIGN_OR_RETURN(auto request, ParseRequest<pb::UpdateTenantRequest>(bytes));
     auto done = co_await store_->Update(ctx, request.record(), request.expected_revision());

@@ -10,6 +10,7 @@
 #include "base/strings.h"
 #include "kv/keys/keys.h"
 #include "kv/server/in_transaction.h"
+#include "tenant/plan.h"
 
 namespace insula::kv {
 
@@ -20,6 +21,7 @@ namespace {
 
 constexpr int64_t kDefaultIdleMs = 10000;
 constexpr size_t kMaxRequestId = 200;
+constexpr int kPlanTries = 10;
 
 std::string NamePrefix(std::string_view name) {
   std::string key = keys::SystemKey(SystemTable::kTenantName);
@@ -185,6 +187,7 @@ Task<absl::StatusOr<TenantRecord>> TenantStore::Update(const Context& ctx, Tenan
     }
     if (record.name() != present.name() || record.keyspace_id() != present.keyspace_id()) co_return absl::InvalidArgumentError("a tenant's name and keyspace do not change");
     if (record.gc_ttl_seconds() < 0) co_return absl::InvalidArgumentError("the time for which old versions are kept must not be negative");
+    if (record.has_plan()) CO_RETURN_IF_ERROR(CompletePlan(record.plan()).status());
     if (record.generation() < present.generation()) co_return absl::InvalidArgumentError("a tenant's generation never falls");
     if (present.state() == pb::DROPPING && record.state() != pb::DROPPING) co_return absl::FailedPreconditionError("the tenant is being dropped");
     TenantRecord next = record;
@@ -194,6 +197,26 @@ Task<absl::StatusOr<TenantRecord>> TenantStore::Update(const Context& ctx, Tenan
     if (next.gc_ttl_seconds() != present.gc_ttl_seconds()) PutGcTtl(txn, next);
     co_return next;
   });
+}
+
+Task<absl::StatusOr<TenantRecord>> TenantStore::SetPlan(const Context& ctx, pb::SetPlanRequest request) {
+  pb::Plan plan;
+  if (!IsNoPlan(request.plan())) {
+    CO_ASSIGN_OR_RETURN(plan, CompletePlan(request.plan()));
+  }
+  absl::Status last;
+  for (int i = 0; i < kPlanTries; ++i) {
+    CO_ASSIGN_OR_RETURN(TenantRecord record, co_await Get(ctx, request.cluster()));
+    if (IsNoPlan(plan)) {
+      record.clear_plan();
+    } else {
+      *record.mutable_plan() = plan;
+    }
+    auto updated = co_await Update(ctx, record, record.revision());
+    if (updated.status().code() != absl::StatusCode::kAborted) co_return updated;
+    last = updated.status();  // somebody else changed the record meanwhile
+  }
+  co_return last;
 }
 
 Task<absl::Status> TenantStore::Purge(const Context& ctx, TenantId id) {

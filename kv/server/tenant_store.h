@@ -38,6 +38,9 @@ class TenantStore {
   // Replaces the record if its revision is `expected`; gives it with its new revision. kAborted otherwise.
   // id, name and keyspace do not change; the generation never falls.
   Task<absl::StatusOr<TenantRecord>> Update(const Context& ctx, TenantRecord record, uint64_t expected);
+  // What the tenant may spend in the whole cluster (tenant/plan.h); a plan that says nothing takes the present one away. kInvalidArgument:
+  // which number is wrong. kNotFound, kFailedPrecondition as Get.
+  Task<absl::StatusOr<TenantRecord>> SetPlan(const Context& ctx, insula::tenant::v1::SetPlanRequest request);
   // Deletes a DROPPING tenant's keys, then its record. Idempotent; in pages, so that a large tenant takes several transactions.
   Task<absl::Status> Purge(const Context& ctx, TenantId id);
 

@@ -80,6 +80,34 @@ TEST_F(TenantStoreTest, UpdatesOnlyFromTheRevisionSeen) {
   EXPECT_EQ(Run(store_.Update(ctx_, record, record.revision())).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
+TEST_F(TenantStoreTest, APlanIsCompletedChangedAndTakenAway) {
+  auto record = *Run(store_.Create(ctx_, Request("acme", "1")));
+  EXPECT_FALSE(record.has_plan()) << "unlimited";
+  pb::SetPlanRequest request;
+  request.set_cluster("acme");
+  request.mutable_plan()->set_rate_ru(500);
+  auto set = Run(store_.SetPlan(ctx_, request));
+  ASSERT_TRUE(set.ok()) << set.status();
+  EXPECT_EQ(set->plan().burst_ru(), 5000);
+  EXPECT_EQ(set->plan().baseline_ru(), 50);
+  EXPECT_GT(set->revision(), record.revision());
+  request.mutable_plan()->set_burst_ru(499);
+  auto refused = Run(store_.SetPlan(ctx_, request));
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(refused.status().message(), "a plan's burst of 499 RU must not be less than a second of its rate, 500");
+  // Nor does it come in by the other door.
+  record = *Run(store_.Get(ctx_, "acme"));
+  EXPECT_EQ(record.plan().rate_ru(), 500);
+  record.mutable_plan()->set_rate_ru(-500);
+  EXPECT_EQ(Run(store_.Update(ctx_, record, record.revision())).status().code(), absl::StatusCode::kInvalidArgument);
+  request.clear_plan();
+  auto gone = Run(store_.SetPlan(ctx_, request));
+  ASSERT_TRUE(gone.ok());
+  EXPECT_FALSE(gone->has_plan());
+  request.set_cluster("nobody");
+  EXPECT_EQ(Run(store_.SetPlan(ctx_, request)).status().code(), absl::StatusCode::kNotFound);
+}
+
 TEST_F(TenantStoreTest, PurgeTakesTheDataAndTheNameAndNothingElse) {
   auto record = *Run(store_.Create(ctx_, Request("acme", "1")));
   auto other = *Run(store_.Create(ctx_, Request("other", "2")));

@@ -55,6 +55,19 @@ class FrontDoor(unittest.TestCase):
         self.assertEqual(got["name"], "acme")
         self.assertEqual(self.cluster.tenant("get", "acme")["id"], got["id"])
 
+    def test_a_plan_is_set_shown_refused_and_taken_away(self):
+        set_plan = lambda *flags: self.cluster.run("tenant", "plan", "other", *flags, "--json", f"--data={self.cluster.data}", check=False)
+        shown = json.loads(set_plan("--rate=5000").stdout)
+        self.assertEqual(shown["plan"], {"rate_ru": 5000, "burst_ru": 50000, "baseline_ru": 500})
+        self.assertEqual(self.cluster.tenant("get", "other")["plan"], shown["plan"])
+        for flags, why in ((("--rate=-5",), "a plan's rate of -5 RU/s must be from 2"), (("--rate=100", "--burst=50"), "must not be less than a second of its rate, 100"),
+                           (("--rate=100", "--unlimited"), "--unlimited takes the plan away"), ((), "say --rate")):
+            refused = set_plan(*flags)
+            self.assertEqual(refused.returncode, 2, refused.stderr)
+            self.assertIn(why, refused.stderr)
+        self.assertEqual(self.cluster.psql(self.b["url"], "select 1"), "1")
+        self.assertNotIn("plan", json.loads(set_plan("--unlimited").stdout))
+
     def test_insula_psql_fills_everything_in(self):
         done = self.cluster.run("psql", self.a["cluster"], f"--data={self.cluster.data}", "--", "-X", "-t", "-A", "-c", "select current_user")
         self.assertEqual(done.stdout.strip(), "app")
