@@ -89,6 +89,9 @@ struct KeyValue {
   std::string value;
 };
 
+// What to say of a row that was to be new and is there already.
+using RowTaken = std::function<absl::Status(const KeyValue& row)>;
+
 // What a transaction has cost so far (EXPLAIN ANALYZE, metering).
 struct TxnStats {
   uint64_t batches = 0;
@@ -125,6 +128,13 @@ class Txn {
   // Puts rows whose keys must not exist yet. nullopt: all are buffered (or flushed); else the index of the first that exists, and
   // nothing of `rows` was written. Other transactions' uncommitted inserts of the same key are waited for.
   virtual Task<absl::StatusOr<std::optional<size_t>>> InsertMany(const Context& ctx, std::vector<KeyValue> rows) = 0;
+
+  // The same for one of many calls: a large one is not waited for, and what it finds is told later. If a row exists, the transaction
+  // fails with what `taken` says of the first one: here, with a later operation, with AwaitInserts, or with the commit at the latest.
+  // `taken` must stand for itself: it may outlive whoever called. Call FlushIfLarge in between.
+  virtual Task<absl::Status> InsertAhead(const Context& ctx, std::vector<KeyValue> rows, std::shared_ptr<const RowTaken> taken) = 0;
+  // Until it is known that all rows so far were new.
+  virtual Task<absl::Status> AwaitInserts(const Context& ctx) = 0;
 
   // Deletes all keys in [start, end), the buffered ones too.
   virtual Task<absl::StatusOr<uint64_t>> DeleteRange(const Context& ctx, std::string start, std::string end) = 0;

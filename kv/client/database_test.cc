@@ -596,6 +596,7 @@ TEST_F(DatabaseTest, IncrementsCountWithoutTransactions) {
 
 // One transaction at a time, random operations, against a plain map: buffer, flushes, savepoints, pages, ranges.
 TEST_F(DatabaseTest, RandomOperationsAgreeWithAMap) {
+  const auto taken = std::make_shared<RowTaken>([](const KeyValue& row) { return absl::AlreadyExistsError(StrCat(row.key, "=", row.value)); });
   for (uint64_t seed = 1; seed <= 15; ++seed) {
     SeededRandom random(seed);
     db_ = cluster_.NewDatabase({.max_buffer_bytes = 600, .write_through_bytes = 200, .flush_batch_bytes = 150});
@@ -663,6 +664,18 @@ TEST_F(DatabaseTest, RandomOperationsAgreeWithAMap) {
               if (after.count(k) && !exists) exists = rows.size();
               after[k] = v;
               rows.push_back({K(k), v});
+            }
+            if (random.Chance(0.5)) {
+              const Txn::Savepoint before = txn->CreateSavepoint();
+              absl::Status inserted = loop_.Run(txn->InsertAhead(ctx_, rows, taken));
+              if (inserted.ok() && (exists || random.Chance(0.3))) inserted = loop_.Run(txn->AwaitInserts(ctx_));
+              EXPECT_EQ(inserted.message(), exists ? StrCat(rows[*exists].key, "=", rows[*exists].value) : "") << "seed " << seed << " " << inserted;
+              if (exists) {
+                ASSERT_TRUE(loop_.Run(txn->RollbackTo(ctx_, before)).ok());
+              } else {
+                mine = after;
+              }
+              break;
             }
             auto result = loop_.Run(txn->InsertMany(ctx_, rows));
             ASSERT_TRUE(result.ok()) << "seed " << seed << " " << result.status();

@@ -29,7 +29,9 @@ void TxnCoordinator::StopHeartbeats() {
 }
 
 Task<absl::Status> TxnCoordinator::Commit(const Context& ctx) {
-  if (absl::Status entered = co_await AwaitFlush(ctx); !entered.ok()) {
+  absl::Status entered = co_await AwaitInserts(ctx);
+  if (entered.ok()) entered = co_await AwaitFlush(ctx);
+  if (!entered.ok()) {
     if (state_ == State::kActive) {
       CleanUpInBackground();
       state_ = State::kRolledBack;
@@ -97,7 +99,7 @@ v1::BatchRequest TxnCoordinator::OnePhaseBatch(const v1::RangeDescriptor& range)
     lock->set_strength(held->strength == LockStrength::kShared ? v1::LOCK_SHARED : v1::LOCK_EXCLUSIVE);
     lock->set_since(held->since.bits);
   }
-  for (const auto& [key, versions] : buffer_.map()) AddWrite(&batch, key, versions.back());
+  for (const auto& [key, versions] : buffer_.map()) AddWrite(&batch, key, versions.back(), locks_);
   auto* end = batch.add_requests()->mutable_end_txn();
   end->set_commit(true);
   end->set_one_phase(true);
@@ -238,14 +240,14 @@ v1::BatchRequest TxnCoordinator::ParallelBatch(const std::vector<std::string>& u
   v1::BatchRequest batch;
   std::vector<v1::SequencedWrite> in_flight;
   for (const auto& [key, versions] : buffer_.map()) {
-    AddWrite(&batch, key, versions.back());
+    AddWrite(&batch, key, versions.back(), locks_);
     lock_spans_.Add(key, {});
     v1::SequencedWrite& write = in_flight.emplace_back();
     write.set_key(key);
     write.set_sequence(versions.back().sequence);
   }
   for (const std::string& key : unwritten) {
-    AddReplicatedLock(&batch, key);
+    AddReplicatedLock(&batch, key, *FindLock(key));
     v1::SequencedWrite& lock = in_flight.emplace_back();
     lock.set_key(key);
     lock.set_lock(batch.requests(batch.requests_size() - 1).lock().strength());

@@ -133,13 +133,19 @@ void TxnCoordinator::FillHeader(const Context& ctx, v1::BatchRequest* batch) con
   header->set_can_forward_read_ts(!has_read_);
 }
 
-void TxnCoordinator::Absorb(const v1::BatchResponse& response) {
+void TxnCoordinator::Absorb(const v1::BatchResponse& response, Snapshot snapshot) {
   if (!response.has_txn()) return;
-  if (txn_.read_ts() == 0) snapshot_at_ = core_->executor->Now();
+  if (txn_.read_ts() == 0) {
+    snapshot_at_ = core_->executor->Now();
+  } else if (snapshot == Snapshot::kStays && read_committed()) {
+    txn_.mutable_meta()->set_write_ts(std::max(txn_.meta().write_ts(), response.txn().meta().write_ts()));
+    return;
+  }
   AdoptTxn(response.txn(), &txn_);
 }
 
-Task<absl::StatusOr<v1::BatchResponse>> TxnCoordinator::Send(const Context& ctx, v1::BatchRequest batch) {
+// kStays: where READ COMMITTED takes what is newest, that is no business of the statement's snapshot.
+Task<absl::StatusOr<v1::BatchResponse>> TxnCoordinator::Send(const Context& ctx, v1::BatchRequest batch, Snapshot snapshot) {
   // One batch chooses the snapshot; others that come meanwhile wait for it.
   struct Choosing {
     TxnCoordinator* txn = nullptr;
@@ -164,10 +170,11 @@ Task<absl::StatusOr<v1::BatchResponse>> TxnCoordinator::Send(const Context& ctx,
       stats_.requests += static_cast<uint64_t>(batch.requests_size());
       response = co_await core_->sender->Send(ctx, batch);
       if (!response.has_error()) {
-        // While it was under way another read (pages interleave) may have moved the snapshot, and these keys were not refreshed with it.
+        // While it was under way another read (pages interleave) or a flush may have moved the snapshot, and these keys were not refreshed
+        // with it, nor are locked since then for certain.
         const bool left_behind = response.txn().read_ts() < txn_.read_ts();
-        if (left_behind && !read_committed() && state_ == State::kActive && OnlyReads(batch)) continue;
-        Absorb(response);
+        if (left_behind && state_ == State::kActive && OnlyReads(batch)) continue;
+        Absorb(response, snapshot);
         co_return response;
       }
     }
@@ -223,7 +230,7 @@ absl::Status TxnCoordinator::Fail(const v1::Error& error) {
   if (error.has_lock_conflict()) return status;  // NOWAIT and timeouts leave the transaction as it is
   if (error.has_condition_failed()) {
     if (fence_ && error.condition_failed().key() == fence_->first) return FailedFence();  // nothing was read
-    condition_failed_ = true;
+    return FromKvError(error);  // the flush knows what to do
   }
   failure_ = status;
   if (error.has_deadlock() || error.has_txn_aborted() || error.has_stale_generation()) {

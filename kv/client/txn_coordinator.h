@@ -2,8 +2,8 @@
 //
 //   Put, Delete ─► buffer ───────────────────────────────────┐ Commit
 //   Get, Scan ◄─ buffer over what the ranges answer          ├─ one range, nothing sent yet: Check + Lock + Put… + EndTxn, one batch
-//   over 8 MB (in the background, one flush at a time), ─────┤
-//   DeleteRange, large InsertMany ─► intents ────────────────┼─ else in parallel: Put…, Lock… and a STAGING record side by side: committed
+//   over 8 MB, of large inserts what there is (in the back- ─┤
+//   ground, one flush at a time), DeleteRange ─► intents ────┼─ else in parallel: Put…, Lock… and a STAGING record side by side: committed
 //                                                            │  when all are there, at or below its timestamp; EndTxn follows unseen
 //                                                            └─ what that cannot do (more than 1,000 writes, a write moved up): flush,
 //                                                               refresh, EndTxn; the record's leaseholder resolves
@@ -26,6 +26,8 @@
 //       explicitly. Whether it is committed is never guessed: an attempt of unknown fate is settled at the record, and so is one that is
 //       given up after it may have been STAGING.
 //   T6  What is in in_flight_ is on its way to the nodes, and is not read past: whoever reads its keys, rolls back or commits waits for it.
+//       At most max_buffer_bytes / 2 are, in flush_parallelism batches at a time: whoever writes more waits, too.
+//   T7  Rows that are to be new are only sent by flushes, and a commit begins when all of them are there.
 // Under SERIALIZABLE the reads in read_spans_ are checked at the commit timestamp. Under the weaker levels locks on keys that are not
 // written are checked with the commit (one phase), or replicated with it (in parallel) or before it (two).
 // Loop thread only.
@@ -56,8 +58,8 @@ namespace insula::kv {
 struct CoordinatorOptions {
   size_t max_buffer_bytes = 16 << 20;       // of what is not sent, and of what is under way: half of it each
   size_t max_one_phase_bytes = 8 << 20;     // a larger commit takes two phases
-  size_t write_through_bytes = 256 << 10;   // InsertMany of more goes out as intents at once
-  size_t flush_batch_bytes = 1 << 20;
+  size_t write_through_bytes = 256 << 10;   // inserts of more are checked as they go out as intents, and not before
+  size_t flush_batch_bytes = 1 << 20;       // and, once a transaction spills, so much is enough for a flush
   size_t flush_parallelism = 4;
   size_t max_tracked_locks = 64 << 10;
   size_t max_one_phase_refresh_spans = 1000;
@@ -85,6 +87,7 @@ struct ClientCore {
   DistSender* sender;
   CoordinatorOptions options;
   uint64_t last_id = 0;
+  size_t most_held_bytes = 0;  // by any one transaction at a time
   std::map<uint64_t, TxnCoordinator*> beating;
   bool beat_running = false;
   TaskGroup background;  // last: its tasks use the rest
@@ -102,6 +105,8 @@ class TxnCoordinator final : public Txn {
   void Put(std::string key, std::string value) override;
   void Delete(std::string key) override;
   Task<absl::StatusOr<std::optional<size_t>>> InsertMany(const Context& ctx, std::vector<KeyValue> rows) override;
+  Task<absl::Status> InsertAhead(const Context& ctx, std::vector<KeyValue> rows, std::shared_ptr<const RowTaken> taken) override;
+  Task<absl::Status> AwaitInserts(const Context& ctx) override;
   Task<absl::StatusOr<uint64_t>> DeleteRange(const Context& ctx, std::string start, std::string end) override;
   Task<absl::Status> FlushIfLarge(const Context& ctx) override;
   void DeclareFresh(std::string prefix, std::function<Task<absl::Status>(const Context&)> prepare) override;
@@ -128,12 +133,15 @@ class TxnCoordinator final : public Txn {
     LockStrength strength;
     Timestamp since;
   };
+  using Locks = std::map<std::string, HeldLock, std::less<>>;
+  enum class Inserted { kDone, kToBeSeen };
 
   // txn_coordinator.cc
   absl::Status Enter() const;
-  Task<absl::StatusOr<v1::BatchResponse>> Send(const Context& ctx, v1::BatchRequest batch);
+  enum class Snapshot { kFollows, kStays };
+  Task<absl::StatusOr<v1::BatchResponse>> Send(const Context& ctx, v1::BatchRequest batch, Snapshot snapshot = Snapshot::kFollows);
   void FillHeader(const Context& ctx, v1::BatchRequest* batch) const;
-  void Absorb(const v1::BatchResponse& response);
+  void Absorb(const v1::BatchResponse& response, Snapshot snapshot);
   Task<absl::Status> RefreshTo(const Context& ctx, Timestamp to);
   absl::Status Fail(const v1::Error& error);
   absl::Status FailedFence();
@@ -155,17 +163,22 @@ class TxnCoordinator final : public Txn {
 
   // txn_write.cc
   void Write(std::string key, std::optional<std::string> value);
-  void AddWrite(v1::BatchRequest* batch, const std::string& key, const WriteBuffer::Version& version) const;
-  void AddReplicatedLock(v1::BatchRequest* batch, const std::string& key) const;
+  static void AddWrite(v1::BatchRequest* batch, const std::string& key, const WriteBuffer::Version& version, const Locks& locks);
+  static void AddReplicatedLock(v1::BatchRequest* batch, const std::string& key, const HeldLock& held);
+  Task<absl::StatusOr<Inserted>> Insert(const Context& ctx, std::vector<KeyValue>& rows, std::shared_ptr<const RowTaken> taken, std::optional<size_t>* present);
+  void Ignore(uint32_t from, uint32_t to);
+
+  // txn_flush.cc
   Task<absl::Status> Flush(const Context& ctx);
-  std::vector<v1::BatchRequest> TakeFlush(const std::vector<std::string>& unwritten);
-  Task<void> FlushInBackground(std::vector<v1::BatchRequest> batches);
   Task<absl::StatusOr<bool>> StartFlush(const Context& ctx);
   Task<absl::Status> AwaitFlush(const Context& ctx);
   Task<absl::Status> AwaitFlushOf(const Context& ctx, std::string_view start, std::string_view end);
-  Task<absl::Status> SendAll(const Context& ctx, std::vector<v1::BatchRequest> batches);
-  Task<absl::StatusOr<std::optional<size_t>>> InsertThrough(const Context& ctx, const std::vector<KeyValue>& rows, bool* conflict);
-  void Ignore(uint32_t from, uint32_t to);
+  Task<void> FlushInBackground();
+  Task<absl::Status> SendFlight(const Context& ctx);
+  v1::BatchRequest NextOfFlight();
+  void Land(absl::Status sent, uint64_t statement);
+  Task<absl::Status> FindTaken(const Context& ctx, std::string key);
+  void NoteHeld();
 
   // direct_writes.cc
   std::shared_ptr<DirectWrites::Place> DirectPlace(const std::vector<KeyValue>& rows, size_t bytes);
@@ -209,10 +222,15 @@ class TxnCoordinator final : public Txn {
   bool flushed_ = false;  // there may be intents
   bool flushing_ = false;
   WriteBuffer in_flight_;  // what is being flushed
+  std::vector<std::string> unwritten_in_flight_;  // keys that are only locked
+  WriteBuffer::Map::const_iterator next_in_flight_;
+  size_t next_unwritten_ = 0;
+  size_t sending_bytes_ = 0;  // of the batches that are made of it at present
   Condition flush_ended_;
   absl::Status flush_failure_;
   uint64_t statement_ = 0, flush_failed_in_ = 0;
-  std::map<std::string, HeldLock, std::less<>> locks_, locks_in_flight_;
+  uint32_t taken_ = 0;  // sequence of the row that was not new, if the flush failed for one
+  Locks locks_, locks_in_flight_;
   SpanSet lock_spans_;
   SpanSet read_spans_;
   Timestamp refresh_from_;
@@ -224,7 +242,6 @@ class TxnCoordinator final : public Txn {
   bool fence_checked_ = false;     // at the present snapshot
   Timestamp fence_held_at_;        // where it was last seen to hold with nobody about to change it; empty: nowhere
   uint32_t fence_written_ = 0;     // sequence of its own first write of the fence's key; 0: none
-  bool condition_failed_ = false;  // a conditional write found another value
   uint64_t beat_id_ = 0;
   bool may_have_record_ = false;
   bool may_be_staged_ = false;   // the commit goes on in two phases after it was tried in parallel

@@ -138,10 +138,8 @@ Task<absl::StatusOr<std::vector<std::optional<std::string>>>> TxnCoordinator::Re
   SetWaiting(options, &batch);
   auto response = co_await Send(ctx, std::move(batch));
   if (!response.ok()) co_return response.status();
-  CO_RETURN_IF_ERROR(co_await RenewTrust(ctx));
-  if (fenced) {
-    NoteFence();
-  }
+  // Noted at once: the snapshot may move before anything else is waited for.
+  if (fenced) NoteFence();
   for (size_t j = 0; j < asked.size(); ++j) {
     const size_t i = asked[j];
     v1::GetResponse* got = response->mutable_responses(static_cast<int>(j + (fenced ? 1 : 0)))->mutable_get();
@@ -155,6 +153,7 @@ Task<absl::StatusOr<std::vector<std::optional<std::string>>>> TxnCoordinator::Re
       values[i].reset();
     }
   }
+  CO_RETURN_IF_ERROR(co_await RenewTrust(ctx));
   co_return values;
 }
 
@@ -180,10 +179,7 @@ Task<absl::StatusOr<ScanPage>> TxnCoordinator::Scan(const Context& ctx, ScanSpec
   }
   auto response = co_await Send(ctx, std::move(batch));
   if (!response.ok()) co_return response.status();
-  CO_RETURN_IF_ERROR(co_await RenewTrust(ctx));
-  if (fenced) {
-    NoteFence();
-  }
+  if (fenced) NoteFence();
   v1::ScanResponse* answer = response->mutable_responses(fenced ? 1 : 0)->mutable_scan();
   stats_.bytes_read += answer->rows().size();
   std::string_view from = spec.start, to = spec.end;
@@ -195,7 +191,9 @@ Task<absl::StatusOr<ScanPage>> TxnCoordinator::Scan(const Context& ctx, ScanSpec
     }
   }
   if (from < to) NoteRead(from, to);
-  co_return Merge(spec, std::move(*answer));
+  ScanPage page = Merge(spec, std::move(*answer));
+  CO_RETURN_IF_ERROR(co_await RenewTrust(ctx));
+  co_return page;
 }
 
 // The page that the ranges gave, with the buffer's changes in it.

@@ -8,13 +8,14 @@ void WriteBuffer::PutBelow(WriteBuffer older) {
     here.insert(here.begin(), std::make_move_iterator(versions.begin()), std::make_move_iterator(versions.end()));
   }
   bytes_ += older.bytes_;
+  inserts_ += older.inserts_;
 }
 
 void WriteBuffer::RollbackTo(uint32_t sequence) {
   for (auto it = map_.begin(); it != map_.end();) {
     auto& versions = it->second;
     while (!versions.empty() && versions.back().sequence > sequence) {
-      bytes_ -= it->first.size() + (versions.back().value ? versions.back().value->size() : 0) + kOverhead;
+      Uncount(it->first, versions.back());
       versions.pop_back();
     }
     it = versions.empty() ? map_.erase(it) : std::next(it);
@@ -23,7 +24,7 @@ void WriteBuffer::RollbackTo(uint32_t sequence) {
 
 void WriteBuffer::KeepNewest() {
   for (auto& [key, versions] : map_) {
-    for (size_t i = 0; i + 1 < versions.size(); ++i) bytes_ -= key.size() + (versions[i].value ? versions[i].value->size() : 0) + kOverhead;
+    for (size_t i = 0; i + 1 < versions.size(); ++i) Uncount(key, versions[i]);
     versions.erase(versions.begin(), versions.end() - 1);
   }
 }

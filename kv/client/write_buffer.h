@@ -5,6 +5,7 @@
 //   ----+-----------------------------
 //   a   | (3, "x"), (7, deleted)          rolled back to savepoint 5: (3, "x")
 //   c   | (4, "y")
+//   d   | (6, "z", to be new)             whoever sends it lets the node check that there is no row yet
 //
 // Thread safety: none.
 #ifndef INSULA_KV_CLIENT_WRITE_BUFFER_H_
@@ -12,10 +13,13 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "kv/api/txn.h"
 
 namespace insula::kv {
 
@@ -23,13 +27,16 @@ class WriteBuffer {
  public:
   struct Version {
     uint32_t sequence;
-    std::optional<std::string> value;  // nullopt: deleted
+    std::optional<std::string> value;         // nullopt: deleted
+    std::shared_ptr<const RowTaken> taken{};  // of a row that is to be new: what to say if it is not
+    bool to_be_new() const { return taken != nullptr; }
   };
   using Map = std::map<std::string, std::vector<Version>, std::less<>>;
 
-  void Write(std::string key, std::optional<std::string> value, uint32_t sequence) {
-    bytes_ += key.size() + (value ? value->size() : 0) + kOverhead;
-    map_[std::move(key)].push_back({sequence, std::move(value)});
+  void Write(std::string key, std::optional<std::string> value, uint32_t sequence, std::shared_ptr<const RowTaken> taken = nullptr) {
+    bytes_ += BytesOf(key, value);
+    if (taken != nullptr) ++inserts_;
+    map_[std::move(key)].push_back({sequence, std::move(value), std::move(taken)});
   }
   // The newest version; null: the key is not in the buffer.
   const Version* Find(std::string_view key) const {
@@ -49,16 +56,25 @@ class WriteBuffer {
   void KeepNewest();
   void Clear() {
     map_.clear();
-    bytes_ = 0;
+    bytes_ = inserts_ = 0;
   }
   const Map& map() const { return map_; }
   bool empty() const { return map_.empty(); }
   size_t bytes() const { return bytes_; }
+  // Versions that are to be new.
+  size_t inserts() const { return inserts_; }
 
  private:
   static constexpr size_t kOverhead = 100;
+  static size_t BytesOf(const std::string& key, const std::optional<std::string>& value) { return key.size() + (value ? value->size() : 0) + kOverhead; }
+  void Uncount(const std::string& key, const Version& version) {
+    bytes_ -= BytesOf(key, version.value);
+    if (version.to_be_new()) --inserts_;
+  }
+
   Map map_;
   size_t bytes_ = 0;
+  size_t inserts_ = 0;
 };
 
 }  // namespace insula::kv

@@ -64,6 +64,7 @@ class InsertOperator : public Operator {
       EXEC_YIELD(ctx);
       CO_ASSIGN_OR_RETURN(Batch * batch, co_await NextInput(ctx));
       if (batch == nullptr) {
+        CO_RETURN_IF_ERROR(co_await writer_.AwaitInserted(ctx));
         done_ = true;
         break;
       }
@@ -72,7 +73,7 @@ class InsertOperator : public Operator {
       CO_RETURN_IF_ERROR(writer_.Check(batch));
       Batch* stored = batch;
       if (spec_.conflict.action == ConflictAction::kNone) {
-        CO_RETURN_IF_ERROR(co_await writer_.Insert(ctx, RowsOf(*batch)));
+        CO_RETURN_IF_ERROR(co_await writer_.InsertAhead(ctx, RowsOf(*batch)));
       } else {
         CO_RETURN_IF_ERROR(co_await InsertOrConflict(ctx, *batch));
         stored = &stored_;
@@ -130,7 +131,7 @@ class InsertOperator : public Operator {
     }
     Batch inserted, updated;
     inserted.Gather(rows, inserts);
-    if (!inserts.empty()) CO_RETURN_IF_ERROR(co_await writer_.Insert(ctx, RowsOf(inserted)));
+    if (!inserts.empty()) CO_RETURN_IF_ERROR(co_await writer_.InsertAhead(ctx, RowsOf(inserted)));
     std::vector<uint32_t> updated_of;  // by row of `updated`: place in `updates`
     if (!updates.empty()) CO_RETURN_IF_ERROR(co_await UpdateExisting(ctx, rows, updates, fates, &updated, &updated_of));
     // Back in the order of the proposed rows.

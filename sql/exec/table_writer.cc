@@ -1,6 +1,7 @@
 #include "sql/exec/table_writer.h"
 
 #include <algorithm>
+#include <span>
 
 #include "base/check.h"
 #include "base/pgerror/pg_error.h"
@@ -9,6 +10,59 @@
 #include "sql/types/io.h"
 
 namespace insula::sql {
+namespace {
+
+// `columns`: of the index; null pointer: NULL.
+absl::Status DuplicateKey(const TableInfo& table, const IndexInfo& index, std::span<const Vector* const> columns, size_t row, const IoContext& io) {
+  std::string names, values;
+  for (size_t c = 0; c < index.columns.size(); ++c) {
+    if (c > 0) {
+      names += ", ";
+      values += ", ";
+    }
+    const IndexColumnInfo& column = index.columns[c];
+    names += column.ordinal >= 0 ? table.columns[column.ordinal].name : column.expression;
+    if (columns[c] == nullptr || columns[c]->IsNull(row)) {
+      values += "null";
+    } else {
+      TextOutAppend(io, *columns[c], row, &values);
+    }
+  }
+  return PgErrorBuilder(sqlstate::kUniqueViolation, StrCat("duplicate key value violates unique constraint \"", index.name, "\""))
+      .Detail(StrCat("Key (", names, ")=(", values, ") already exists."))
+      .Table(table.schema, table.name)
+      .Constraint(index.name)
+      .Build();
+}
+
+// What is to be said of a key that is there, when only it and the value that was to be written are at hand. It stands for itself: the
+// statement may be over. (So a regclass is a number.)
+std::shared_ptr<const kv::RowTaken> MakeRowTaken(TablePtr table, CatalogLayout layout, IoContext io) {
+  io.reg_names = nullptr;
+  return std::make_shared<kv::RowTaken>([table = std::move(table), layout = std::move(layout), io](const kv::KeyValue& row) -> absl::Status {
+    const RowCodec codec(*table, layout);
+    for (size_t i = 0; i < table->indexes.size(); ++i) {
+      const IndexInfo& index = table->indexes[i];
+      if (!row.key.starts_with(codec.IndexPrefix(static_cast<int>(i)))) continue;
+      std::vector<int> plain;
+      for (const auto& c : index.columns) {
+        if (c.ordinal >= 0) plain.push_back(c.ordinal);
+      }
+      Batch batch;
+      RowReader reader(codec, static_cast<int>(i), plain);
+      reader.Begin(1, &batch);
+      RETURN_IF_ERROR(reader.Read(row.key, row.value, 0, &batch));
+      ASSIGN_OR_RETURN(Batch of_key, reader.ReadIndexColumns(row.key));
+      std::vector<const Vector*> columns;
+      size_t next = 0;
+      for (size_t c = 0; c < index.columns.size(); ++c) columns.push_back(index.columns[c].ordinal >= 0 ? &batch.columns[next++] : &of_key.columns[c]);
+      return DuplicateKey(*table, index, columns, 0, io);
+    }
+    return absl::InternalError("the key of no index is there already");
+  });
+}
+
+}  // namespace
 
 TableRows RowsOf(const Batch& batch) {
   TableRows out;
@@ -168,35 +222,21 @@ absl::Status TableWriter::Entries(Index& index, const TableRows& rows, const std
 
 absl::Status TableWriter::DuplicateError(int index, const TableRows& rows, size_t row) {
   const IndexInfo& info = table_->indexes[index];
-  std::string names, values;
   Index* special = nullptr;
   for (Index& s : secondary_) {
     if (s.index == index && !s.exprs.empty()) special = &s;
   }
+  std::vector<const Vector*> columns;
   for (size_t c = 0; c < info.columns.size(); ++c) {
-    if (c > 0) {
-      names += ", ";
-      values += ", ";
-    }
     const Vector* v = nullptr;
     if (info.columns[c].ordinal >= 0) {
-      names += table_->columns[info.columns[c].ordinal].name;
       v = rows.columns[info.columns[c].ordinal];
     } else {
-      names += info.columns[c].expression;
       ASSIGN_OR_RETURN(v, special->exprs[c].Evaluate(state_->eval, RowView{rows.columns, rows.rows}));
     }
-    if (v == nullptr || v->IsNull(row)) {
-      values += "null";
-    } else {
-      TextOutAppend(state_->exec->functions->io, *v, row, &values);
-    }
+    columns.push_back(v);
   }
-  return PgErrorBuilder(sqlstate::kUniqueViolation, StrCat("duplicate key value violates unique constraint \"", info.name, "\""))
-      .Detail(StrCat("Key (", names, ")=(", values, ") already exists."))
-      .Table(table_->schema, table_->name)
-      .Constraint(info.name)
-      .Build();
+  return DuplicateKey(*table_, info, columns, row, state_->exec->functions->io);
 }
 
 Task<absl::Status> TableWriter::InsertAll(const Context& ctx, std::vector<Pending> pending, const TableRows& rows) {
@@ -209,34 +249,52 @@ Task<absl::Status> TableWriter::InsertAll(const Context& ctx, std::vector<Pendin
   co_return absl::OkStatus();
 }
 
-Task<absl::Status> TableWriter::Insert(const Context& ctx, const TableRows& rows) {
+// Rows and entries that must be new, and the others.
+absl::Status TableWriter::EncodeInserts(const TableRows& rows, std::vector<Pending>* unique, std::vector<kv::KeyValue>* others) {
   std::vector<std::string> primary;
   PrimaryKeys(rows, &primary);
-  std::vector<Pending> pending;
-  pending.reserve(rows.rows);
+  unique->reserve(rows.rows);
   const std::string& prefix = codec_.IndexPrefix(0);
   for (size_t i = 0; i < rows.rows; ++i) {
     Pending p{{std::string(), std::string()}, 0, i};
     p.row.key.reserve(prefix.size() + primary[i].size());
     p.row.key.append(prefix).append(primary[i]);
     codec_.AppendRowValue(rows.Row(i), &p.row.value);
-    pending.push_back(std::move(p));
+    unique->push_back(std::move(p));
   }
-  std::vector<kv::KeyValue> puts;
   std::vector<Entry> entries;
   for (Index& index : secondary_) {
-    CO_RETURN_IF_ERROR(Entries(index, rows, primary, true, &entries));
+    RETURN_IF_ERROR(Entries(index, rows, primary, true, &entries));
     for (size_t i = 0; i < entries.size(); ++i) {
       Entry& e = entries[i];
       if (!e.present) continue;
       if (e.unique) {
-        pending.push_back({{std::move(e.key), std::move(e.value)}, index.index, i});
+        unique->push_back({{std::move(e.key), std::move(e.value)}, index.index, i});
       } else {
-        puts.push_back({std::move(e.key), std::move(e.value)});
+        others->push_back({std::move(e.key), std::move(e.value)});
       }
     }
   }
+  return absl::OkStatus();
+}
+
+Task<absl::Status> TableWriter::Insert(const Context& ctx, const TableRows& rows) {
+  std::vector<Pending> pending;
+  std::vector<kv::KeyValue> puts;
+  CO_RETURN_IF_ERROR(EncodeInserts(rows, &pending, &puts));
   CO_RETURN_IF_ERROR(co_await InsertAll(ctx, std::move(pending), rows));
+  for (kv::KeyValue& p : puts) state_->txn().Put(std::move(p.key), std::move(p.value));
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> TableWriter::InsertAhead(const Context& ctx, const TableRows& rows) {
+  if (taken_ == nullptr) taken_ = MakeRowTaken(table_, state_->exec->catalog->layout(), state_->exec->functions->io);
+  std::vector<Pending> pending;
+  std::vector<kv::KeyValue> keys, puts;
+  CO_RETURN_IF_ERROR(EncodeInserts(rows, &pending, &puts));
+  keys.reserve(pending.size());
+  for (Pending& p : pending) keys.push_back(std::move(p.row));
+  CO_RETURN_IF_ERROR(co_await state_->txn().InsertAhead(ctx, std::move(keys), taken_));
   for (kv::KeyValue& p : puts) state_->txn().Put(std::move(p.key), std::move(p.value));
   co_return absl::OkStatus();
 }

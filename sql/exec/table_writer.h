@@ -10,6 +10,7 @@
 #ifndef INSULA_SQL_EXEC_TABLE_WRITER_H_
 #define INSULA_SQL_EXEC_TABLE_WRITER_H_
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -44,6 +45,9 @@ class TableWriter {
   absl::Status Check(Batch* rows);
 
   Task<absl::Status> Insert(const Context& ctx, const TableRows& rows);
+  // The same for one of many calls: 23505 may be told later, by what the transaction does next, and by AwaitInserted at the latest.
+  Task<absl::Status> InsertAhead(const Context& ctx, const TableRows& rows);
+  Task<absl::Status> AwaitInserted(const Context& ctx) { return state_->txn().AwaitInserts(ctx); }
   // `changed`: by ordinal, whether the assignment touches the column.
   Task<absl::Status> Update(const Context& ctx, const TableRows& old_rows, const TableRows& new_rows, const std::vector<bool>& changed);
   absl::Status Delete(const TableRows& rows);
@@ -76,6 +80,7 @@ class TableWriter {
   void PrimaryKeys(const TableRows& rows, std::vector<std::string>* out) const;
   bool Touched(const Index& index, const std::vector<bool>& changed) const;
   Task<absl::Status> InsertAll(const Context& ctx, std::vector<Pending> pending, const TableRows& rows);
+  absl::Status EncodeInserts(const TableRows& rows, std::vector<Pending>* unique, std::vector<kv::KeyValue>* others);
   std::string FailingRow(const Batch& rows, size_t row) const;
 
   ExecState* state_;
@@ -84,6 +89,7 @@ class TableWriter {
   std::vector<Index> secondary_;
   std::vector<std::pair<std::string, Evaluator>> checks_;
   int hidden_ordinal_ = -1;
+  std::shared_ptr<const kv::RowTaken> taken_;  // made when it is needed
 };
 
 }  // namespace insula::sql

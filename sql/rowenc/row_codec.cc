@@ -212,6 +212,31 @@ absl::Status RowReader::ReadKeyColumn(std::string_view* in, const IndexInfo& ind
   return TakeKeyValue(in, c.type, c.descending ? Direction::kDescending : Direction::kAscending, v, i);
 }
 
+absl::StatusOr<Batch> RowReader::ReadIndexColumns(std::string_view key) const {
+  const IndexInfo& index = codec_->table().indexes[index_];
+  key.remove_prefix(std::min(key.size(), codec_->IndexPrefix(index_).size()));
+  Batch out;
+  std::vector<SqlType> types;
+  for (const auto& c : index.columns) types.push_back(c.type);
+  out.Reset(types);
+  out.rows = 1;
+  for (size_t i = 0; i < index.columns.size(); ++i) {
+    out.columns[i].Resize(1);
+    if (!index.primary) {
+      if (key.empty()) return Malformed("columns");
+      const char mark = key.front();
+      key.remove_prefix(1);
+      if (mark != kValueMark) {
+        out.columns[i].SetNull(0);
+        continue;
+      }
+    }
+    const IndexColumnInfo& c = index.columns[i];
+    RETURN_IF_ERROR(TakeKeyValue(&key, c.type, c.descending ? Direction::kDescending : Direction::kAscending, &out.columns[i], 0));
+  }
+  return out;
+}
+
 absl::Status RowReader::Read(std::string_view key, std::string_view value, size_t i, Batch* out) {
   const TableInfo& table = codec_->table();
   const IndexInfo& info = table.indexes[index_];

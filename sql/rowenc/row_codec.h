@@ -111,6 +111,8 @@ class RowReader {
   void Begin(size_t rows, Batch* out) const;
   // Decodes one entry into row `i`. kDataLoss if it is not one.
   absl::Status Read(std::string_view key, std::string_view value, size_t i, Batch* out);
+  // All columns of the index, expressions too, as its key alone gives them (see IsExactInKey); one row.
+  absl::StatusOr<Batch> ReadIndexColumns(std::string_view key) const;
 
  private:
   absl::Status ReadKeyColumn(std::string_view* in, const IndexInfo& index, size_t column, bool marked, size_t i, Batch* out);

@@ -140,6 +140,12 @@ class MemoryTxn : public Txn {
     co_return std::optional<size_t>();
   }
 
+  Task<absl::Status> InsertAhead(const Context& ctx, std::vector<KeyValue> rows, std::shared_ptr<const RowTaken> taken) override {
+    CO_ASSIGN_OR_RETURN(std::optional<size_t> present, co_await InsertMany(ctx, rows));
+    co_return present ? (*taken)(rows[*present]) : absl::OkStatus();
+  }
+  Task<absl::Status> AwaitInserts(const Context& ctx) override { co_return co_await Enter(ctx); }
+
   Task<absl::StatusOr<uint64_t>> DeleteRange(const Context& ctx, std::string start, std::string end) override {
     CO_RETURN_IF_ERROR(co_await Enter(ctx));
     uint64_t deleted = 0;

@@ -1,5 +1,6 @@
 // Transactions beyond the buffers: loads of many rows over two ranges that spill as intents on their way, replaced and cleared as a
 // whole. Checked: a load is there with all its rows or with none, whoever looks and whenever.
+#include <memory>
 #include <set>
 #include <utility>
 
@@ -69,8 +70,7 @@ class Large : public Workload {
         }
         if (i % 25 != 24 && i + 1 != rows) continue;
         if (insert) {
-          CO_ASSIGN_OR_RETURN(auto present, co_await txn.InsertMany(limited, std::exchange(batch, {})));
-          if (present) Violation(StrCat("a row is there in a slot that the transaction has cleared"));
+          CO_RETURN_IF_ERROR(co_await txn.InsertAhead(limited, std::exchange(batch, {}), taken_));
         }
         CO_RETURN_IF_ERROR(co_await txn.FlushIfLarge(limited));
       }
@@ -106,6 +106,10 @@ class Large : public Workload {
   }
 
   std::set<std::string> acknowledged_, refused_;
+  const std::shared_ptr<const kv::RowTaken> taken_ = std::make_shared<kv::RowTaken>([this](const kv::KeyValue&) {
+    Violation("a row is there in a slot that the transaction has cleared");
+    return absl::AlreadyExistsError("a row is there");
+  });
 };
 
 }  // namespace
