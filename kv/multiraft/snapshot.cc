@@ -117,6 +117,11 @@ Task<absl::Status> SnapshotTransfer::TrySend(const Context& ctx, RaftGroup* grou
   for (int broken = 0;;) {
     const uint64_t before = out->rows.next_chunk();
     absl::Status s = co_await Stream(ctx, out.get());
+    if (absl::IsDataLoss(out->unreadable)) {
+      PROBE("a replica stopped as it could not read what it was to send");
+      group->StopDamaged(absl::DataLossError(StrCat("range ", group->range_id(), ": its rows cannot be read: ", Sv(out->unreadable.message()))));
+      co_return s;
+    }
     if (!absl::IsUnavailable(s) || ctx.done()) co_return s;
     broken = out->rows.next_chunk() > before ? 1 : broken + 1;
     if (broken >= kMaxBroken) co_return s;
@@ -140,7 +145,8 @@ Task<absl::Status> SnapshotTransfer::Stream(const Context& ctx, Outgoing* out) {
       host_->metrics().snapshots_resumed += 1;
     }
     CO_RETURN_IF_ERROR(out->rows.Rewind(reply.have_chunks()));
-    absl::Status sent = co_await SendRows(ctx, &out->rows, stream.get());
+    absl::Status sent = co_await SendRows(ctx, out, stream.get());
+    if (!out->unreadable.ok()) co_return out->unreadable;  // the receiver waits for more, and finds the stream closed
     if (sent.ok()) sent = co_await stream->CloseSend(ctx);
     // The receiver may have ended it, and says why.
     CO_ASSIGN_OR_RETURN(bytes, co_await stream->Receive(ctx));
@@ -150,12 +156,13 @@ Task<absl::Status> SnapshotTransfer::Stream(const Context& ctx, Outgoing* out) {
   co_return absl::OkStatus();
 }
 
-Task<absl::Status> SnapshotTransfer::SendRows(const Context& ctx, SnapshotRows* rows, MessageStream* stream) {
+Task<absl::Status> SnapshotTransfer::SendRows(const Context& ctx, Outgoing* out, MessageStream* stream) {
   v1::SnapshotChunk chunk;
   for (;;) {
-    chunk.set_number(rows->next_chunk());
-    CO_ASSIGN_OR_RETURN(bool more, rows->Next(chunk.mutable_rows()));
-    if (!more) break;
+    chunk.set_number(out->rows.next_chunk());
+    absl::StatusOr<bool> more = out->rows.Next(chunk.mutable_rows());
+    if (!more.ok()) co_return out->unreadable = more.status();
+    if (!*more) break;
     const size_t bytes = chunk.rows().size();
     host_->metrics().snapshot_bytes_sent += bytes;
     chunk.set_crc32c(storage::Crc32c(chunk.rows()));

@@ -83,6 +83,7 @@ class SnapshotTransfer {
     StoreId store = 0;
     v1::SnapshotHeader header;
     SnapshotRows rows;
+    absl::Status unreadable{};  // OK, or why this store cannot read them
   };
   // What came by a stream that broke, until another goes on with it.
   struct Partial {
@@ -107,7 +108,7 @@ class SnapshotTransfer {
   absl::StatusOr<std::unique_ptr<Outgoing>> Take(RaftGroup* group, const raft::Message& message);
   // One stream. kUnavailable: it broke.
   Task<absl::Status> Stream(const Context& ctx, Outgoing* out);
-  Task<absl::Status> SendRows(const Context& ctx, SnapshotRows* rows, MessageStream* stream);
+  Task<absl::Status> SendRows(const Context& ctx, Outgoing* out, MessageStream* stream);
   Task<absl::Status> Serve(Context ctx, std::unique_ptr<MessageStream> stream);
   absl::StatusOr<v1::SnapshotHeader> CheckHeader(const std::string& bytes, const PeerIdentity& peer, raft::Message* message);
   // Until no other stream brings the same.

@@ -375,6 +375,26 @@ TEST_F(StoreTest, AStoreThatIsMadeAnewUnderItsOldNumberIsRefused) {
   EXPECT_TRUE(cluster.sim().RunUntil([&] { return cluster.Read(behind, Key("a")) == "2"; }, 20s));
 }
 
+TEST_F(StoreTest, ALeaderThatCannotReadWhatItIsToSendMakesWay) {
+  TestOptions options;
+  options.truncation = {.flush_log_bytes = 4 << 10, .check_interval = 50ms, .tail_entries = 2, .keep_bytes = 1 << 10};
+  TestCluster cluster(47, options);
+  cluster.StartAll();
+  ASSERT_TRUE(cluster.Write(kRange, Key("a"), "1").ok());
+  ASSERT_TRUE(cluster.WaitCaughtUp(kRange));
+  const int leader = cluster.Leaseholder(kRange), behind = (leader + 1) % 3;
+  cluster.Crash(behind);
+  for (int i = 0; i < 60; ++i) ASSERT_TRUE(cluster.Write(kRange, Key(StrCat("k", i)), std::string(100, 'v')).ok());
+  cluster.sim().RunFor(1s);
+  cluster.disk(leader).damaged.emplace(storage::ColumnFamily::kData, TestRow(Key("k30")));
+  cluster.Restart(behind);
+  ASSERT_TRUE(cluster.WaitReady(behind)) << cluster.trouble(behind);
+  // Not only when the snapshot's time is over, and it may be sent again.
+  EXPECT_TRUE(cluster.sim().RunUntil([&] { return cluster.Read(behind, Key("k59")).has_value(); }, 15s)) << cluster.Progress(kRange);
+  EXPECT_TRUE(cluster.Write(kRange, Key("b"), "2").ok());
+  EXPECT_TRUE(absl::IsDataLoss(cluster.store(leader)->RangeProblem(kRange))) << cluster.store(leader)->RangeProblem(kRange);
+}
+
 // An outbox holds less than the largest entry; and whoever is behind has to be sent several.
 TEST_F(StoreTest, TheLargestEntriesAreReplicated) {
   TestCluster cluster(45);
