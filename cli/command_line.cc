@@ -59,6 +59,16 @@ std::vector<std::string> SplitList(const std::string& text) {
   return out;
 }
 
+std::string Size(uint64_t bytes) {
+  const char* units[] = {"B", "kB", "MB", "GB", "TB", "PB"};
+  double value = static_cast<double>(bytes);
+  int unit = 0;
+  for (; value >= 1000 && unit < 5; ++unit) value /= 1000;
+  char text[32];
+  std::snprintf(text, sizeof(text), unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+  return text;
+}
+
 std::string SelfPath() { return std::filesystem::read_symlink("/proc/self/exe").string(); }
 
 }  // namespace insula::cli

@@ -43,6 +43,9 @@ absl::StatusOr<int64_t> ParseDuration(const std::string& text);
 // What stands between commas.
 std::vector<std::string> SplitList(const std::string& text);
 
+// "12.3 MB"
+std::string Size(uint64_t bytes);
+
 // Path of the running binary.
 std::string SelfPath();
 

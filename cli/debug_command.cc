@@ -1,4 +1,4 @@
-// insula debug: what the nodes of a local cluster know of themselves and their ranges.
+// insula debug: what the nodes of a local cluster know of themselves and their ranges, and what lies in a store's files (debug_store.h).
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iostream>
@@ -8,6 +8,7 @@
 #include "base/strings.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/debug_store.h"
 #include "cli/local_cluster.h"
 #include "cli/node_admin.h"
 
@@ -83,7 +84,7 @@ Task<absl::Status> ShowHotRanges(Context ctx, NodeAdmin& admin, const DebugFlags
 
 int DebugCommand(int argc, char** argv) {
   DebugFlags flags;
-  CLI::App app("Shows what the KV nodes of a local cluster know of themselves and their ranges.", "insula debug");
+  CLI::App app("Shows what the KV nodes of a local cluster know of themselves and their ranges, or what lies in the files of a store.", "insula debug");
   app.require_subcommand(1);
   using Run = Task<absl::Status> (*)(Context, NodeAdmin&, const DebugFlags&);
   Run run = nullptr;
@@ -97,8 +98,10 @@ int DebugCommand(int argc, char** argv) {
   CLI::App* hot = add("hot-ranges", "the ranges that are asked for most", ShowHotRanges);
   hot->add_option("--node", flags.node, "only those whose lease is on this node");
   hot->add_option("--limit", flags.limit, "show so many")->check(CLI::Range(1, 10000))->capture_default_str();
+  DebugStore store(app);
   int exit_code = kExitOk;
   if (!Parse(app, argc, argv, &exit_code)) return exit_code;
+  if (store.chosen()) return store.Run();
   return WithLocalCluster(flags.data, [&](Context ctx, RealWorld&, LocalCluster& cluster) -> Task<absl::Status> {
     std::vector<std::string> addresses;
     for (const NodeConfig& node : cluster.folder.config().nodes) addresses.push_back(node.address);

@@ -26,7 +26,7 @@ constexpr Command kCommands[] = {
     {"tenant", "create, list, get, suspend, resume, drop tenants", TenantCommand},
     {"psql", "run psql with everything filled in", PsqlCommand},
     {"node", "list, add, start, drain, decommission KV nodes", NodeCommand},
-    {"debug", "show nodes, ranges and hot ranges", DebugCommand},
+    {"debug", "show nodes, ranges and hot ranges; look into the files of a store that is not in use", DebugCommand},
     {"cert", "make certificates", CertCommand},
     {"kv", "a KV node (kv init, start, join, drain, decommission)", KvCommand},
     {"sql", "a SQL pod (sql start)", SqlCommand},

@@ -9,6 +9,7 @@
 
 #include "base/status_macros.h"
 #include "base/strings.h"
+#include "cli/command_line.h"
 
 namespace insula::cli {
 
@@ -31,17 +32,6 @@ std::string StateName(kpb::NodeState state) {
     case kpb::NODE_DECOMMISSIONED: return "decommissioned";
     default: return "unknown";
   }
-}
-
-// 12.3 MB
-std::string Size(uint64_t bytes) {
-  const char* units[] = {"B", "kB", "MB", "GB", "TB", "PB"};
-  double value = static_cast<double>(bytes);
-  int unit = 0;
-  for (; value >= 1000 && unit < 5; ++unit) value /= 1000;
-  char text[32];
-  std::snprintf(text, sizeof(text), unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
-  return text;
 }
 
 template <typename Numbers>

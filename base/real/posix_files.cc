@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/async/blocking.h"
+#include "base/real/file_lock.h"
 #include "base/real/real_world.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
@@ -124,6 +125,15 @@ class PosixAppendFile : public AppendFile {
   absl::Status broken_;
 };
 
+absl::StatusOr<bool> IsLockedExclusively(int fd, const std::string& path) {
+  if (flock(fd, LOCK_SH | LOCK_NB) == 0) {
+    flock(fd, LOCK_UN);
+    return false;
+  }
+  if (errno == EWOULDBLOCK) return true;
+  return ErrnoStatus(errno, "lock", path);
+}
+
 class PosixFileSystem : public FileSystem {
  public:
   absl::StatusOr<std::unique_ptr<AppendFile>> OpenAppend(const std::string& path) override {
@@ -224,9 +234,11 @@ class PosixFileSystem : public FileSystem {
 
   absl::StatusOr<std::unique_ptr<AppendFile>> LockFile(const std::string& path) override {
     ASSIGN_OR_RETURN(auto fd, OpenFd(path, O_RDWR | O_CREAT));
-    if (flock(fd->get(), LOCK_EX | LOCK_NB) != 0) {
-      if (errno == EWOULDBLOCK) return absl::UnavailableError(StrCat(path, " is locked by another process"));
-      return ErrnoStatus(errno, "lock", path);
+    while (flock(fd->get(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno != EWOULDBLOCK) return ErrnoStatus(errno, "lock", path);
+      // Where a shared lock can be had, only somebody looks (IsFileLocked), for an instant.
+      ASSIGN_OR_RETURN(bool locked, IsLockedExclusively(fd->get(), path));
+      if (locked) return absl::UnavailableError(StrCat(path, " is locked by another process"));
     }
     struct stat st;
     if (fstat(fd->get(), &st) != 0) return ErrnoStatus(errno, "stat", path);
@@ -260,6 +272,13 @@ class PosixFileSystem : public FileSystem {
 };
 
 }  // namespace
+
+absl::StatusOr<bool> IsFileLocked(const std::string& path) {
+  auto fd = OpenFd(path, O_RDONLY);
+  if (absl::IsNotFound(fd.status())) return false;
+  RETURN_IF_ERROR(fd.status());
+  return IsLockedExclusively((*fd)->get(), path);
+}
 
 std::unique_ptr<FileSystem> MakePosixFileSystem() { return std::make_unique<PosixFileSystem>(); }
 

@@ -2,12 +2,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/async/context.h"
 #include "base/async/task.h"
+#include "base/real/file_lock.h"
 #include "base/real/real_world.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
@@ -85,6 +88,26 @@ TEST_F(PosixFilesTest, LocksExclude) {
   EXPECT_EQ(files_->LockFile(dir_ + "/LOCK").status().code(), absl::StatusCode::kUnavailable);
   lock->reset();
   EXPECT_TRUE(files_->LockFile(dir_ + "/LOCK").ok());
+}
+
+TEST_F(PosixFilesTest, WhoLooksAtALockTakesItFromNobody) {
+  const std::string path = dir_ + "/LOCK";
+  EXPECT_EQ(*IsFileLocked(path), false);
+  EXPECT_EQ(*files_->Exists(path), false) << "looking made the file";
+  auto lock = files_->LockFile(path);
+  ASSERT_TRUE(lock.ok());
+  EXPECT_EQ(*IsFileLocked(path), true);
+  lock->reset();
+  EXPECT_EQ(*IsFileLocked(path), false);
+
+  // Many look while one takes it again and again.
+  std::atomic<bool> end = false;
+  std::thread looker([&] {
+    while (!end) EXPECT_TRUE(IsFileLocked(path).ok());
+  });
+  for (int i = 0; i < 2000; ++i) EXPECT_TRUE(files_->LockFile(path).ok());
+  end = true;
+  looker.join();
 }
 
 }  // namespace

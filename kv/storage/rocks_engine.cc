@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstdarg>
 #include <cstdlib>
 #include <string>
 #include <utility>
@@ -18,11 +19,13 @@
 #include "rocksdb/comparator.h"
 #include "rocksdb/convenience.h"
 #include "rocksdb/db.h"
+#include "rocksdb/env.h"
 #include "rocksdb/filter_policy.h"
 #include "rocksdb/listener.h"
 #include "rocksdb/options.h"
 #include "rocksdb/slice_transform.h"
 #include "rocksdb/sst_file_manager.h"
+#include "rocksdb/sst_file_reader.h"
 #include "rocksdb/sst_file_writer.h"
 #include "rocksdb/table.h"
 #include "rocksdb/utilities/table_properties_collectors.h"
@@ -574,9 +577,10 @@ void Prepare(const RocksOptions& options, Options* out) {
 }
 
 // A new database says its format at once; an older one must be ours.
-absl::Status CheckFormat(Database* database) {
+absl::Status CheckFormat(Database* database, bool may_write) {
   std::string value;
   rocksdb::Status s = database->db->Get(rocksdb::ReadOptions(), database->meta, Slice(kFormatKey), &value);
+  if (s.IsNotFound() && !may_write) return absl::DataLossError("the state engine does not say its format");
   if (s.IsNotFound()) {
     rocksdb::WriteOptions write;
     write.disableWAL = true;
@@ -604,12 +608,7 @@ absl::Status EmptyIngestFolder(rocksdb::DB* db, const std::string& path) {
   return absl::OkStatus();
 }
 
-}  // namespace
-
-absl::StatusOr<std::unique_ptr<Engine>> OpenRocksEngine(Executor* executor, const std::string& path, const RocksOptions& options) {
-  auto database = std::make_shared<Database>();
-  database->env = options.env;
-  if (options.env != nullptr) database->flushes = std::make_shared<FlushListener>();
+std::vector<rocksdb::ColumnFamilyDescriptor> Families(const RocksOptions& options) {
   auto cache = rocksdb::NewLRUCache(options.block_cache_bytes, 4);
   std::vector<rocksdb::ColumnFamilyDescriptor> families = {{rocksdb::kDefaultColumnFamilyName, rocksdb::ColumnFamilyOptions()}};
   for (int i = 0; i < kColumnFamilies; ++i) {
@@ -617,15 +616,113 @@ absl::StatusOr<std::unique_ptr<Engine>> OpenRocksEngine(Executor* executor, cons
     families.emplace_back(std::string(ColumnFamilyName(cf)), CfOptions(cf, options, cache));
   }
   for (auto& family : families) Prepare(options, &family.options);
+  return families;
+}
+
+void Take(rocksdb::DB* db, const std::vector<rocksdb::ColumnFamilyHandle*>& handles, Database* database) {
+  database->db.reset(db);
+  database->meta = handles[0];
+  for (int i = 0; i < kColumnFamilies; ++i) database->cf[i] = handles[i + 1];
+}
+
+// ------------------------------------------------------------------------------------------------------------- only looking
+
+class SilentLogger : public rocksdb::Logger {
+ public:
+  using rocksdb::Logger::Logv;
+  void Logv(const char*, va_list) override {}
+};
+
+// Another environment, of which nothing reaches the disk. What changes nothing if it is not done is said to be done.
+class ReadOnlyEnv : public rocksdb::EnvWrapper {
+ public:
+  explicit ReadOnlyEnv(std::shared_ptr<rocksdb::Env> env) : EnvWrapper(env == nullptr ? Env::Default() : env.get()), env_(std::move(env)) {}
+  using Status = rocksdb::Status;
+  Status NewWritableFile(const std::string& path, std::unique_ptr<rocksdb::WritableFile>*, const rocksdb::EnvOptions&) override { return No(path); }
+  Status ReopenWritableFile(const std::string& path, std::unique_ptr<rocksdb::WritableFile>*, const rocksdb::EnvOptions&) override { return No(path); }
+  Status ReuseWritableFile(const std::string& path, const std::string&, std::unique_ptr<rocksdb::WritableFile>*, const rocksdb::EnvOptions&) override { return No(path); }
+  Status NewRandomRWFile(const std::string& path, std::unique_ptr<rocksdb::RandomRWFile>*, const rocksdb::EnvOptions&) override { return No(path); }
+  Status NewMemoryMappedFileBuffer(const std::string& path, std::unique_ptr<rocksdb::MemoryMappedFileBuffer>*) override { return No(path); }
+  Status NewLogger(const std::string&, std::shared_ptr<rocksdb::Logger>* out) override {
+    *out = std::make_shared<SilentLogger>();
+    return Status::OK();
+  }
+  Status DeleteFile(const std::string& path) override { return No(path); }
+  Status Truncate(const std::string& path, size_t) override { return No(path); }
+  Status CreateDir(const std::string& path) override { return No(path); }
+  Status CreateDirIfMissing(const std::string& path) override { return FileExists(path); }
+  Status DeleteDir(const std::string& path) override { return No(path); }
+  Status RenameFile(const std::string& path, const std::string&) override { return No(path); }
+  Status LinkFile(const std::string& path, const std::string&) override { return No(path); }
+  Status LockFile(const std::string& path, rocksdb::FileLock**) override { return No(path); }
+
+ private:
+  static Status No(const std::string& path) { return Status::NotSupported("nothing is written here", path); }
+  std::shared_ptr<rocksdb::Env> env_;
+};
+
+class RocksViewImpl : public RocksView {
+ public:
+  RocksViewImpl(std::shared_ptr<Database> database, std::vector<rocksdb::ColumnFamilyDescriptor> families) : database_(std::move(database)), families_(std::move(families)) {}
+  std::unique_ptr<Reader> NewReader() override { return std::make_unique<RocksReader>(database_, nullptr, nullptr); }
+  std::vector<RocksTable> Tables() override {
+    std::vector<rocksdb::LiveFileMetaData> files;
+    database_->db->GetLiveFilesMetaData(&files);
+    std::vector<RocksTable> tables;
+    for (const auto& f : files) tables.push_back({.path = f.db_path + f.name, .family = f.column_family_name, .level = f.level, .bytes = f.size});
+    return tables;
+  }
+  absl::Status VerifyChecksum(const RocksTable& table) override {
+    for (const auto& family : families_) {
+      if (family.name != table.family) continue;
+      rocksdb::Options options(rocksdb::DBOptions(), family.options);
+      options.env = database_->db->GetEnv();
+      rocksdb::SstFileReader reader(options);
+      RETURN_IF_ERROR(FromRocks(reader.Open(table.path)));
+      return FromRocks(reader.VerifyChecksum());
+    }
+    return absl::InternalError(StrCat("state engine: ", table.path, " is of no column family that is known"));
+  }
+
+ private:
+  std::shared_ptr<Database> database_;
+  const std::vector<rocksdb::ColumnFamilyDescriptor> families_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<RocksView>> OpenRocksView(const std::string& path, const RocksOptions& options) {
+  auto database = std::make_shared<Database>();
+  database->env = std::make_shared<ReadOnlyEnv>(options.env);
+  std::vector<rocksdb::ColumnFamilyDescriptor> families = Families(options);
+  rocksdb::DBOptions db_options;
+  Prepare(options, &db_options);
+  db_options.env = database->env.get();
+  db_options.info_log = std::make_shared<SilentLogger>();
+  db_options.max_open_files = 1024;
+  db_options.max_file_opening_threads = 1;
+  rocksdb::Status there = db_options.env->FileExists(path + "/CURRENT");
+  if (there.IsNotFound()) return absl::NotFoundError(StrCat("state engine: there is none in ", path, " (no file CURRENT)"));
+  RETURN_IF_ERROR(FromRocks(there));
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* db = nullptr;
+  RETURN_IF_ERROR(FromRocks(rocksdb::DB::OpenForReadOnly(db_options, path, families, &handles, &db)));
+  Take(db, handles, database.get());
+  RETURN_IF_ERROR(CheckFormat(database.get(), /*may_write=*/false));
+  return std::make_unique<RocksViewImpl>(std::move(database), std::move(families));
+}
+
+absl::StatusOr<std::unique_ptr<Engine>> OpenRocksEngine(Executor* executor, const std::string& path, const RocksOptions& options) {
+  auto database = std::make_shared<Database>();
+  database->env = options.env;
+  if (options.env != nullptr) database->flushes = std::make_shared<FlushListener>();
   rocksdb::DBOptions db_options = DbOptions(options, *database);
   Prepare(options, &db_options);
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
-  RETURN_IF_ERROR(FromRocks(rocksdb::DB::Open(db_options, path, families, &handles, &db)));
-  database->db.reset(db);
-  database->meta = handles[0];
-  for (int i = 0; i < kColumnFamilies; ++i) database->cf[i] = handles[i + 1];
-  RETURN_IF_ERROR(CheckFormat(database.get()));
+  RETURN_IF_ERROR(FromRocks(rocksdb::DB::Open(db_options, path, Families(options), &handles, &db)));
+  Take(db, handles, database.get());
+  RETURN_IF_ERROR(CheckFormat(database.get(), /*may_write=*/true));
   RETURN_IF_ERROR(EmptyIngestFolder(db, path));
   return std::make_unique<RocksEngine>(executor, std::move(database));
 }

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "base/runtime/executor.h"
@@ -32,6 +33,27 @@ struct RocksOptions {
   std::shared_ptr<rocksdb::Env> env;
   std::function<void(rocksdb::Options*, rocksdb::Env*)> prepare;
 };
+
+// One of the engine's files, as its manifest has it.
+struct RocksTable {
+  std::string path;
+  std::string family;  // column family
+  int level = 0;
+  uint64_t bytes = 0;
+};
+
+// An engine's files as they lie on the disk, for looking at: nothing is written, made, repaired or locked, whatever happens, and nobody who
+// opens the engine meanwhile is hindered (who looks may then see errors that are none).
+class RocksView {
+ public:
+  virtual ~RocksView() = default;
+  virtual std::unique_ptr<Reader> NewReader() = 0;
+  virtual std::vector<RocksTable> Tables() = 0;
+  // Reads a file from end to end against its checksums. kDataLoss: damaged.
+  virtual absl::Status VerifyChecksum(const RocksTable& table) = 0;
+};
+// Errors as for an engine; kNotFound: there is none.
+absl::StatusOr<std::unique_ptr<RocksView>> OpenRocksView(const std::string& path, const RocksOptions& options);
 
 // `executor` must outlive the engine.
 absl::StatusOr<std::unique_ptr<Engine>> OpenRocksEngine(Executor* executor, const std::string& path, const RocksOptions& options);

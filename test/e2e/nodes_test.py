@@ -190,12 +190,15 @@ class Commands(unittest.TestCase):
         for arguments, code, text in [
                 (["node"], 2, ""), (["node", "drain"], 2, "N"), (["node", "drain", "zero"], 2, ""), (["debug", "node", "77"], 1, "there is no node 77"),
                 (["node", "decommission", "3"], 1, "add a node first"), (["node", "recommission", "77"], 1, "there is no node 77"),
-                (["node", "add", "--locality=nowhere"], 1, "KEY=VALUE")]:
-            extra = [f"--data={self.cluster.data}"] if len(arguments) > 1 else []
+                (["node", "add", "--locality=nowhere"], 1, "KEY=VALUE"), (["debug", "store"], 2, "PATH"), (["debug", "store", "/nowhere"], 1, "does not exist"),
+                (["debug", "store", self.cluster.data], 1, "name one of"), (["debug", "store", f"{self.cluster.data}/kv/1", "check"], 1, "in use by a node"),
+                (["debug", "store", "/nowhere", "keys", "--from=x"], 2, "is not a key"), (["debug", "store", "/nowhere", "log"], 2, "--range")]:
+            extra = [f"--data={self.cluster.data}"] if len(arguments) > 1 and arguments[1] != "store" else []
             done = self.cluster.run(*arguments, *extra, check=False)
             self.assertEqual(done.returncode, code, f"{arguments}: {done.stdout}{done.stderr}")
             self.assertIn(text, done.stderr + done.stdout)
-        for command in (["node", "--help"], ["node", "decommission", "--help"], ["debug", "--help"], ["kv", "join", "--help"], ["kv", "drain", "--help"], ["kv", "decommission", "--help"]):
+        for command in (["node", "--help"], ["node", "decommission", "--help"], ["debug", "--help"], ["debug", "store", "--help"], ["debug", "store", "keys", "--help"],
+                        ["kv", "join", "--help"], ["kv", "drain", "--help"], ["kv", "decommission", "--help"]):
             self.assertEqual(self.cluster.run(*command).returncode, 0)
 
     def test_a_drained_node_has_no_leases_and_nobody_waits(self):
