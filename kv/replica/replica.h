@@ -64,6 +64,8 @@ namespace insula::kv {
 struct RangeIdStock {
   RangeId next = 0;
   RangeId end = 0;
+  bool filling = false;
+  Condition filled;  // or that failed
 };
 
 struct ReplicaDeps {

@@ -5,6 +5,7 @@
 // The entry raises the generation of both sides, and with that whoever holds the lease of one has its address to write. That the caller's
 // answer waits for both is a courtesy: the range is split all the same.
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "base/log/log.h"
@@ -25,7 +26,20 @@ constexpr Duration kAddressPatience = 5s;  // of whoever asked for the split
 constexpr int64_t kIdsInStock = 16;
 
 Task<absl::StatusOr<RangeId>> NewRangeId(const Context& ctx, Sender& sender, std::shared_ptr<RangeIdStock> stock) {
-  if (stock != nullptr && stock->next < stock->end) co_return stock->next++;
+  // One fills it, and the others wait: so splits that come one behind the other stay in that order.
+  while (stock != nullptr) {
+    if (stock->next < stock->end) co_return stock->next++;
+    if (!std::exchange(stock->filling, true)) break;
+    CO_RETURN_IF_ERROR(co_await stock->filled.Wait(ctx));
+  }
+  struct Filled {
+    RangeIdStock* stock;
+    ~Filled() {
+      if (stock == nullptr) return;
+      stock->filling = false;
+      stock->filled.NotifyAll();
+    }
+  } filled{stock.get()};
   const int64_t by = stock != nullptr ? kIdsInStock : 1;
   v1::BatchRequest batch = NewBatch();
   auto* increment = batch.add_requests()->mutable_increment();
@@ -35,7 +49,7 @@ Task<absl::StatusOr<RangeId>> NewRangeId(const Context& ctx, Sender& sender, std
   if (response.has_error()) co_return FromKvError(response.error());
   const RangeId last = static_cast<RangeId>(response.responses(0).increment().value());
   const RangeId first = last - static_cast<RangeId>(by) + 1;
-  if (stock != nullptr) *stock = {.next = first + 1, .end = last + 1};
+  if (stock != nullptr) std::tie(stock->next, stock->end) = std::pair(first + 1, last + 1);
   co_return first;
 }
 

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/async/task_group.h"
+#include "base/async/wait.h"
 #include "base/encoding/ordered.h"
 #include "base/log/log.h"
 #include "base/status_macros.h"
@@ -22,6 +24,7 @@
 namespace insula::kv {
 namespace {
 constexpr Duration kLongestRest = std::chrono::minutes(1);  // after failures
+constexpr size_t kSplitsAtOnce = 16;
 constexpr std::string_view kLastKey = "\xfe\xff\xff";
 }  // namespace
 
@@ -81,12 +84,30 @@ Task<absl::StatusOr<uint64_t>> Store::FirstSharedKeyspace(const Context& ctx) {
 // Ranges of their own for the keyspaces from `from`, where a range begins, to `end`: what lies behind the last of them is cut off first, then
 // one after the other from the right. So all these splits are entries of one log. From the left each would be one of the range that the one
 // before has made: a leader would have to be elected there first, and a store that is behind could not even ask for the next.
+//
+// A few are under way at once: while the addresses of one are written, the next is split off, and that all of them are written the range
+// notes once. Should one overtake another, that other is one of a range that was just made, and takes longer; nothing else is lost.
 Task<absl::Status> Store::SplitOff(const Context& ctx, uint64_t from, uint64_t end) {
-  for (uint64_t at = end; at > from; --at) {
-    v1::BatchResponse split = co_await sender_->Send(ctx, SplitBatch(KeyspacePrefix(at)));
-    if (split.has_error()) co_return FromKvError(split.error());
+  if (end <= from) co_return absl::OkStatus();
+  CO_RETURN_IF_ERROR(co_await SplitAt(ctx, end));
+  absl::Status failed;
+  Semaphore room(kSplitsAtOnce);
+  TaskGroup group(ctx);
+  for (uint64_t at = end - 1; at > from && failed.ok(); --at) {
+    if (!(co_await room.Acquire(ctx)).ok()) break;
+    group.SpawnFn([&, at]() -> Task<void> {
+      absl::Status split = co_await SplitAt(group.ctx(), at);
+      if (failed.ok()) failed = split;
+      room.Release();
+    });
   }
-  co_return absl::OkStatus();
+  co_await group.Wait();
+  co_return failed.ok() ? ctx.status() : failed;
+}
+
+Task<absl::Status> Store::SplitAt(const Context& ctx, uint64_t keyspace) {
+  v1::BatchResponse split = co_await sender_->Send(ctx, SplitBatch(KeyspacePrefix(keyspace)));
+  co_return split.has_error() ? FromKvError(split.error()) : absl::OkStatus();
 }
 
 // What was cut short of the block in front of `next`, the first keyspace of the last range, by whoever was at it.

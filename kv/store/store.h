@@ -248,6 +248,7 @@ class Store : private RangeLifecycle, private PlacedRanges {
   Task<absl::StatusOr<uint64_t>> FirstSharedKeyspace(const Context& ctx);
   Task<absl::StatusOr<std::vector<v1::RangeDescriptor>>> RangesFrom(const Context& ctx, std::string key, uint64_t more);
   Task<absl::Status> SplitOff(const Context& ctx, uint64_t from, uint64_t end);
+  Task<absl::Status> SplitAt(const Context& ctx, uint64_t keyspace);
   Task<absl::Status> FinishBlock(const Context& ctx, uint64_t next);
 
   Runtime runtime_;

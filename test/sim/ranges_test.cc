@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <optional>
 #include <string>
 #include <vector>
@@ -57,6 +58,19 @@ class RangesTest : public testing::Test {
     auto last = Locate("\xfe\xff\xff");
     EXPECT_TRUE(last.ok()) << last.status();
     return last.ok() ? KeyspaceOf(last->start_key()).value_or(0) : 0;
+  }
+
+  // Entries that all stores have proposed.
+  uint64_t Proposals() {
+    uint64_t sum = 0;
+    for (int i = 0; i < SimCluster::kNodes; ++i) {
+      const std::string metrics = cluster_->Metrics(i);
+      const std::string name = "\ninsula_kv_raft_proposals_total";
+      const size_t at = metrics.find(name);
+      EXPECT_NE(at, std::string::npos);
+      sum += std::strtoull(metrics.c_str() + metrics.find(' ', at + 1) + 1, nullptr, 10);
+    }
+    return sum;
   }
 
   absl::Status Put(const std::string& key, const std::string& value) {
@@ -120,6 +134,7 @@ TEST_F(RangesTest, KeyspacesAreSplitOffFasterThanTenantsAreMade) {
   sim().RunFor(10s);
   const MonoTime begin = sim().now();
   const uint64_t before = FirstShared();
+  const uint64_t entries_before = Proposals();
   GiveKeyspaces(320);
   auto done = [&] {
     const uint64_t next = FirstShared();
@@ -127,7 +142,13 @@ TEST_F(RangesTest, KeyspacesAreSplitOffFasterThanTenantsAreMade) {
     return next >= 2 + 320 + 32 && first.ok() && first->end_key() == KeyspacePrefix(next - 63);
   };
   while (!done() && sim().now() - begin < 60s) sim().RunFor(50ms);
-  EXPECT_LT((sim().now() - begin) / static_cast<int64_t>(FirstShared() - before), 9ms);
+  const uint64_t made = FirstShared() - before;
+  const Duration each = (sim().now() - begin) / static_cast<int64_t>(made);
+  const double entries = static_cast<double>(Proposals() - entries_before) / static_cast<double>(made);
+  RecordProperty("microseconds_each", StrCat(std::chrono::duration_cast<std::chrono::microseconds>(each).count()));
+  RecordProperty("entries_each", StrCat(entries));
+  EXPECT_LT(each, 4ms);
+  EXPECT_LT(entries, 4.5) << "a block notes once that the addresses of several splits are written";
   auto first = Locate(KeyspacePrefix(FirstShared() - 64));
   ASSERT_TRUE(first.ok()) << first.status();
   EXPECT_GE(first->generation(), 64u) << "the splits of a block are entries of one log";
