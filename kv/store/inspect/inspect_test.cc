@@ -237,6 +237,10 @@ TEST_F(InspectTest, ATornEndIsNormalAndIsNotCut) {
   Look();
   EXPECT_EQ(report_.damages(), 0u) << Told();
   EXPECT_TRUE(Tells(StrCat("note: ", Segment(3), " at 0"))) << Told();
+  Spill(Segment(), text);
+  Look();
+  EXPECT_EQ(report_.damages(), 0u) << Told();
+  EXPECT_TRUE(Tells(StrCat("note: ", Segment(), " at ", size - frame.size(), ": the last write was cut short"))) << Told();
 }
 
 TEST_F(InspectTest, ADamagedEntryConcernsItsRangeOnly) {

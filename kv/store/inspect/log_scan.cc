@@ -42,11 +42,10 @@ class Scanner {
       ASSIGN_OR_RETURN(std::string bytes, files_.ReadFile(segment.path));
       ++scan_.segments;
       scan_.bytes += bytes.size();
-      const bool last = i + 1 == segments_.size();
+      // Of a last one whose first write never ended nothing counts: the log engine removes it.
+      const bool last = i + 1 == segments_.size() || (i + 2 == segments_.size() && Removed(segments_[i + 1]));
       if (!segment.sound.ok()) {
-        // The first write of the last one never ended: the log engine removes it.
-        const bool torn = last && Cut(segment.path) == 0;
-        Flaw(torn ? LogFlaw::Kind::kTorn : LogFlaw::Kind::kHeader, segment, 0, bytes.size(), std::string(segment.sound.message()));
+        Flaw(Removed(segment) ? LogFlaw::Kind::kTorn : LogFlaw::Kind::kHeader, segment, 0, bytes.size(), std::string(segment.sound.message()));
         continue;
       }
       if (i > 0 && segments_[i - 1].sound.ok() && segments_[i - 1].header.number + 1 != segment.header.number) {
@@ -66,6 +65,8 @@ class Scanner {
     auto it = cuts_->find(path);
     return it == cuts_->end() ? ~uint64_t{0} : it->second;
   }
+
+  bool Removed(const SegmentFile& segment) const { return !segment.sound.ok() && Cut(segment.path) == 0; }
 
   void Flaw(LogFlaw::Kind kind, const SegmentFile& segment, uint64_t offset, uint64_t bytes, std::string what, RecordHeader record = {}) {
     scan_.flaws.push_back({.kind = kind, .path = segment.path, .offset = offset, .bytes = bytes, .record = record, .what = std::move(what)});
