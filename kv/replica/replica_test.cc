@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/async/task_group.h"
+#include "base/fault/probe.h"
 #include "base/hlc/hlc.h"
 #include "base/strings.h"
 #include "kv/api/error.h"
@@ -596,6 +597,25 @@ TEST_F(ReplicaTest, SaysWhatItHoldsAndWhoLeads) {
   EXPECT_EQ(stats.intents(), before.intents() + 1);
   EXPECT_EQ(answer.responses(1).lease_info().node_id(), group_->node_id());
   EXPECT_EQ(answer.responses(1).lease_info().sequence(), group_->CheckLease({}).lease.sequence);
+}
+
+// After a lease has come, the outcomes of ten minutes are looked through for transactions to finish: beside what is asked, and not before it.
+TEST_F(ReplicaTest, ANewLeaseServesBeforeItHasLookedThroughAllOutcomes) {
+  constexpr int kOutcomes = 50'000, kBatches = 20;
+  Put(kA, "1");
+  storage::WriteBatch rows;
+  for (int i = 0; i < kOutcomes; ++i) {
+    std::string id = StrCat("txn", i);
+    id.resize(16, '.');
+    rows.Put(storage::ColumnFamily::kRange, keys::AnchorKey(kA, keys::AnchorField::kOutcome, id), "an outcome");
+  }
+  ASSERT_TRUE(engine_->Write(rows).ok());
+  const std::string probe = "what a lease is to finish is looked for bit by bit";
+  const uint64_t before = fault::ProbeHits()[probe];
+  group_->ChangeLease();
+  for (int i = 0; i < kBatches; ++i) EXPECT_EQ(Get(kA), "1");
+  EXPECT_GE(fault::ProbeHits()[probe], before + 1);
+  EXPECT_LT(fault::ProbeHits()[probe], before + kBatches / 2) << "it does not take turns with what is asked";
 }
 
 // What is larger than a message would never reach the other replicas, and everything behind it would wait for ever.
